@@ -1,0 +1,323 @@
+//! The configuration: what the file says ([`file`]), how it is merged ([`load`]), and what the
+//! program needs ([`Config`]), with every problem in one go ([`problem`]).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use http::uri::Authority;
+use http::{HeaderValue, Method};
+
+use crate::secret::Secret;
+use crate::sigv4::Scope;
+
+pub mod problem;
+
+/// A configuration that is right: every value parsed, every name resolved.
+#[derive(Debug)]
+pub struct Config {
+    /// Where apps connect.
+    pub listen: Vec<Listen>,
+    /// Where probes and people connect; none where it is switched off.
+    pub admin: Option<SocketAddr>,
+    /// Which browsers and names may reach the listener.
+    pub guard: Guard,
+    /// Which requests are written to the access log.
+    pub access_log: AccessLog,
+    /// What is logged, in `RUST_LOG` syntax.
+    pub log: String,
+    /// How it is logged; none: text where stdout is a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+    /// How our own answers look.
+    pub error_style: ErrorStyle,
+    /// Threads that serve.
+    pub workers: usize,
+    /// How targets are reached.
+    pub upstream: Upstream,
+    /// What is held at most.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Where routes send to, in the order of the file.
+    pub targets: Vec<Arc<Target>>,
+    /// Which request goes where.
+    pub routes: RouteTable,
+    /// What is odd but not wrong, for the log and `check`.
+    pub warnings: Vec<problem::Problem>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address. `optional`: a default that is skipped where the machine has no such address
+    /// family (`[::1]` without IPv6).
+    Tcp {
+        /// Address and port.
+        address: SocketAddr,
+        /// Whether a machine without this address family is no reason to stop.
+        optional: bool,
+    },
+    /// A unix socket.
+    Unix {
+        /// The socket's file.
+        path: PathBuf,
+        /// Permission bits, `0600` unless said.
+        mode: u32,
+        /// The group that owns it, by name.
+        group: Option<String>,
+    },
+}
+
+/// Which Hosts and Origins may reach the listener, besides loopback names and IP literals.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// `allowed_hosts` and the hosts of routes.
+    pub hosts: Vec<HostPattern>,
+    /// `allowed_origins`, as a browser writes them (`http://localhost:3000`), lower case.
+    pub origins: Vec<String>,
+    /// `allowed_origins = ["*"]`.
+    pub any_origin: bool,
+}
+
+/// A host as routes and `allowed_hosts` write it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `*`
+    Any,
+    /// `orders.internal`, lower case.
+    Exact(String),
+    /// `*.internal`: kept as `.internal`, lower case.
+    Suffix(String),
+}
+
+/// Which requests are written to the access log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Which.
+    pub log: Logged,
+    /// The share of them, 0 to 1; errors and slow ones are always written.
+    pub sample: f64,
+    /// From when on a request is slow.
+    pub slow: Option<Duration>,
+    /// Whether the path or only the route is written.
+    pub path: LoggedPath,
+}
+
+/// The three forms of `access_log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// Every request.
+    All,
+    /// Answers from 400 up, and broken ones.
+    Errors,
+    /// None.
+    Off,
+}
+
+/// What stands in an access log line for the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggedPath {
+    /// The path, without its query.
+    Full,
+    /// The route's name only.
+    Route,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The form of our own answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorStyle {
+    /// `application/problem+json` (RFC 9457).
+    Problem,
+    /// `{"message": …}`, as API Gateway answers.
+    ApiGateway,
+}
+
+/// How targets are reached.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Who is trusted.
+    pub roots: Roots,
+    /// PEM certificates trusted besides the roots.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The way out, if not straight.
+    pub proxy: Proxy,
+    /// How long a pooled connection may idle.
+    pub idle: Duration,
+}
+
+/// `upstream.roots`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Mozilla's roots, compiled in.
+    BuiltIn,
+    /// The machine's.
+    System,
+}
+
+/// `upstream.proxy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Straight to the target.
+    None,
+    /// One proxy for every https target, by CONNECT. The URL may hold a password.
+    Url(Secret),
+    /// What `HTTPS_PROXY` and `NO_PROXY` said at start.
+    Environment {
+        /// `HTTPS_PROXY`, if set.
+        https: Option<Secret>,
+        /// `NO_PROXY`, if set.
+        no: Option<String>,
+    },
+}
+
+/// `[limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at once.
+    pub connections: usize,
+    /// Bytes of all bodies held for hashing.
+    pub buffered_bodies: u64,
+    /// Bytes of a request head.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+}
+
+/// `[timeouts]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A request head, from its first byte.
+    pub header_read: Duration,
+    /// A client's kept connection between requests.
+    pub client_idle: Duration,
+    /// Those that a route may set for itself.
+    pub exchange: ExchangeTimeouts,
+    /// A held body, whole.
+    pub body_total: Duration,
+    /// DNS, TCP and TLS together.
+    pub connect: Duration,
+}
+
+/// The time-outs that a route may set for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExchangeTimeouts {
+    /// The longest silence of a client's body.
+    pub body_read: Duration,
+    /// One attempt until its answer's head.
+    pub response_head: Duration,
+    /// The longest silence of a target's body.
+    pub response_idle: Duration,
+}
+
+/// A URL that routes send to, with what it takes to sign for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name, or its URL where it has none.
+    pub name: String,
+    /// https, or http on loopback.
+    pub tls: bool,
+    /// Host, and a port where it is not the scheme's own: what is connected to.
+    pub authority: Authority,
+    /// The `Host` that is sent and signed: the authority, lower case, without a default port.
+    pub host: HeaderValue,
+    /// What is put before a request's path: empty, or `/base` without a slash at its end.
+    pub base_path: String,
+    /// Signing region and service.
+    pub scope: Scope,
+    /// Where its credentials come from.
+    pub credentials: CredentialsSource,
+    /// For `policy`.
+    pub function_arn: Option<String>,
+}
+
+/// Where credentials come from; equal sources share one store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CredentialsSource {
+    /// A profile of the AWS configuration files; none: the AWS chain.
+    pub profile: Option<String>,
+}
+
+/// What becomes of a request that matched.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name: in logs and metrics.
+    pub name: String,
+    /// Where it sends to.
+    pub target: Arc<Target>,
+    /// Which requests it takes; kept for `explain`.
+    pub matches: Matches,
+    /// What becomes of the path.
+    pub rewrite: Rewrite,
+    /// How its payload is signed.
+    pub payload: Payload,
+    /// The largest body.
+    pub max_body: u64,
+    /// Where the client's own `Authorization` goes; none: it is dropped.
+    pub authorization: Option<HeaderName>,
+    /// Changes to the request's headers.
+    pub request_headers: HeaderChanges,
+    /// Changes to the answer's headers.
+    pub response_headers: HeaderChanges,
+    /// Its time-outs.
+    pub timeouts: ExchangeTimeouts,
+}
+
+/// Which requests a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matches {
+    /// The host; `None`: any, or none at all.
+    pub host: Option<HostPattern>,
+    /// The path.
+    pub path: crate::routing::PathPattern,
+    /// The methods; empty: any.
+    pub methods: Vec<Method>,
+}
+
+/// What becomes of the path before the target's base path is put before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// It goes on as it came.
+    Keep,
+    /// This prefix is taken off (`/orders`); what is left begins with a slash.
+    StripPrefix(String),
+    /// A new path, with the parameters of the route's path in it.
+    Template(crate::routing::Template),
+}
+
+/// `payload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Held and hashed.
+    Signed,
+    /// Streamed; the hash is the client's own `x-amz-content-sha256`, where it is a valid one.
+    ClientDigest,
+    /// Streamed as `UNSIGNED-PAYLOAD`, for services that take it.
+    Unsigned,
+}
+
+/// `request_headers` and `response_headers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderChanges {
+    /// Set, whatever stood there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Removed.
+    pub remove: Vec<HeaderName>,
+}
+
+/// The routes and the table that finds one.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Arc<Route>>,
+    table: crate::routing::Table,
+}
