@@ -1,1 +1,93 @@
-//! To be written.
+//! Sockets and the connections on them: binds, accepts, bounds how long a connection may be
+//! silent, and serves HTTP/1.1 with whatever service it is given. Knows no proxy.
+
+mod accept;
+mod bind;
+mod body;
+mod io;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use accept::serve;
+pub use bind::{BindError, Bound, bind};
+pub use body::Watched;
+
+/// What a listener holds its clients to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A request head, from its first byte.
+    pub header_read: Duration,
+    /// A kept connection between requests, and a new one before its first byte.
+    pub client_idle: Duration,
+    /// Bytes of a request head.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// What a connection past that is told, as it goes on the wire.
+    pub overloaded: Bytes,
+}
+
+/// A client's connection, as the service sees it.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    peer: Peer,
+    /// Requests that began; tells the I/O whether a head is awaited or a body.
+    begun: AtomicU64,
+    /// Whether no request is being answered.
+    between: AtomicBool,
+    /// Whether the connection must end with a reset, so that a cut answer cannot look whole.
+    reset: AtomicBool,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP client.
+    Ip(IpAddr),
+    /// A client of a unix socket: the file's permissions have judged it.
+    Unix,
+}
+
+impl Client {
+    /// A client that has sent nothing yet.
+    pub fn new(peer: Peer) -> Self {
+        Self(Arc::new(Connection {
+            peer,
+            begun: AtomicU64::new(0),
+            between: AtomicBool::new(true),
+            reset: AtomicBool::new(false),
+        }))
+    }
+
+    /// Who it is.
+    pub fn peer(&self) -> Peer {
+        self.0.peer
+    }
+
+    /// Ends the connection with a reset once it is dropped: where the end of the connection is
+    /// the end of the answer (HTTP/1.0), a clean end would make a cut answer look whole.
+    pub fn reset(&self) {
+        self.0.reset.store(true, Ordering::Relaxed);
+    }
+
+    fn request_begins(&self) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.between.store(false, Ordering::Relaxed);
+    }
+
+    fn request_ends(&self) {
+        self.0.between.store(true, Ordering::Relaxed);
+    }
+}

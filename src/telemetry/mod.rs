@@ -1,1 +1,3 @@
-//! To be written.
+//! What the program says of itself.
+
+pub mod logs;

@@ -1,0 +1,178 @@
+//! The accept loop, and one task a connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{BoxError, Service, ServiceExt};
+
+use super::io::{ClientIo, Limits, Stream};
+use super::{Bound, Client, Peer, Settings, Watched};
+
+/// hyper's least read buffer; it refuses to be given less.
+const LEAST_BUFFER: usize = 8 * 1024;
+/// The first pause after a failed accept (no descriptors left, mostly); doubles to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a connection past the limit is given to take its answer.
+const TURN_AWAY: Duration = Duration::from_secs(1);
+
+/// Serves `bound` until `stop`, then lets the answers under way finish. `service` is called once
+/// a connection and gives what answers its requests.
+pub async fn serve<M, S, B>(bound: Bound, settings: Settings, service: M, stop: CancellationToken)
+where
+    M: Fn(Client) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Unpin + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let listener = Listener::new(&settings);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&bound) => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                let client = Client::new(peer);
+                let served = service(client.clone());
+                listener.admit(stream, client, served, stop.clone());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+    drop(bound);
+    listener.tasks.close();
+    listener.tasks.wait().await;
+}
+
+/// What all connections of one listener share.
+struct Listener {
+    http: http1::Builder,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    overloaded: bytes::Bytes,
+    tasks: TaskTracker,
+}
+
+impl Listener {
+    fn new(settings: &Settings) -> Self {
+        let mut http = http1::Builder::new();
+        http.max_buf_size(settings.header_bytes.max(LEAST_BUFFER));
+        http.max_header_size(settings.header_bytes);
+        if settings.headers != 100 {
+            http.max_headers(settings.headers); // hyper keeps 100 on the stack, others on the heap
+        }
+        let limits =
+            Limits { header_read: settings.header_read, client_idle: settings.client_idle };
+        Self {
+            http,
+            limits,
+            slots: Arc::new(Semaphore::new(settings.connections)),
+            overloaded: settings.overloaded.clone(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    fn admit<S, B>(&self, stream: Stream, client: Client, service: S, stop: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Body + Unpin + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.tasks.spawn(turn_away(stream, self.overloaded.clone()));
+            return;
+        };
+        let io = ClientIo::new(stream, client.clone(), self.limits);
+        let service = service_fn(move |request| {
+            client.request_begins();
+            let answer = service.clone().oneshot(request);
+            let client = client.clone();
+            async move {
+                let answer = answer.await;
+                answer.map(|answer| answer.map(|body| Watched::new(body, client)))
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(io), service);
+        self.tasks.spawn(run(connection, slot, stop));
+    }
+}
+
+/// Drives one connection; once `stop` comes, the answer under way is its last.
+async fn run<S, B>(
+    connection: http1::Connection<TokioIo<ClientIo>, S>,
+    _slot: OwnedSemaphorePermit,
+    stop: CancellationToken,
+) where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+    }
+}
+
+/// Answers one connection too many and closes it, without reading what it asks.
+async fn turn_away(stream: Stream, answer: bytes::Bytes) {
+    let told = async {
+        match stream {
+            Stream::Tcp(mut stream) => {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await
+            }
+            Stream::Unix(mut stream) => {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await
+            }
+        }
+    };
+    let _ = tokio::time::timeout(TURN_AWAY, told).await; // who does not listen is not told
+}
+
+async fn accept(bound: &Bound) -> io::Result<(Stream, Peer)> {
+    match bound {
+        Bound::Tcp(listener) => {
+            let (stream, address): (TcpStream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Stream::Tcp(stream), Peer::Ip(address.ip().to_canonical())))
+        }
+        Bound::Unix(listener, _) => {
+            let (stream, _): (UnixStream, _) = listener.accept().await?;
+            Ok((Stream::Unix(stream), Peer::Unix))
+        }
+    }
+}

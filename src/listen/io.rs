@@ -1,0 +1,157 @@
+//! A client's socket with two limits on its silence: a head that has begun, and a connection
+//! between requests. hyper has one timer for both, armed anew for each request; here one timer
+//! sleeps on and is asked only when it fires.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, Sleep};
+
+use super::Client;
+
+/// A client's socket.
+pub(super) struct ClientIo {
+    stream: Stream,
+    client: Client,
+    limits: Limits,
+    wait: Wait,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long a client may be silent.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) header_read: Duration,
+    pub(super) client_idle: Duration,
+}
+
+/// What is being waited for, and since when.
+struct Wait {
+    since: Instant,
+    /// The count of requests when the wait began: another count is another wait.
+    begun: u64,
+    head: bool,
+}
+
+/// The two kinds of socket.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl ClientIo {
+    pub(super) fn new(stream: Stream, client: Client, limits: Limits) -> Self {
+        let wait = Wait { since: Instant::now(), begun: 0, head: false };
+        Self { stream, client, limits, wait, timer: None }
+    }
+
+    /// Notes that bytes came: the first ones between requests begin a head.
+    fn heard(&mut self) {
+        let begun = self.client.0.begun.load(Ordering::Relaxed);
+        if !self.wait.head || self.wait.begun != begun {
+            self.wait = Wait { since: Instant::now(), begun, head: true };
+        }
+    }
+
+    /// Fails once the client has been silent for too long between or within heads.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let begun = self.client.0.begun.load(Ordering::Relaxed);
+        if self.wait.begun != begun {
+            self.wait = Wait { since: Instant::now(), begun, head: false };
+        }
+        let limit =
+            if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
+        let deadline = self.wait.since + limit;
+        let timer =
+            self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            timer.as_mut().reset(deadline); // it was set for an earlier wait
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let read = match &mut this.stream {
+            Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
+        };
+        if !this.client.0.between.load(Ordering::Relaxed) {
+            return read;
+        }
+        if read.is_pending() {
+            return this.poll_silence(cx).map(Err);
+        }
+        if buf.filled().len() > before {
+            this.heard();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Unix(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Stream::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // a socket holds nothing back
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if let (true, Stream::Tcp(stream)) =
+            (self.client.0.reset.load(Ordering::Relaxed), &self.stream)
+        {
+            let _ = stream.set_zero_linger(); // a socket already closed needs no reset
+        }
+    }
+}

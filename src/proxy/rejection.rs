@@ -1,0 +1,374 @@
+//! Every answer of our own; the only place that picks a status.
+//!
+//! An answer is `application/problem+json` (RFC 9457) with `Proxy-Status` (RFC 9209): a stable
+//! code, a sentence for the caller and a hint. The cause goes to the log only.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::config::ErrorStyle;
+use crate::credentials::Unavailable;
+use crate::net::ConnectError;
+
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+/// When it is worth to try again after we were too busy or had no credentials.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// Why a request is not answered by its target.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // each says itself below
+pub enum Rejection {
+    #[error("no route takes this request")]
+    NoRoute,
+    #[error("the routes for this path take other methods")]
+    MethodNotAllowed(Vec<Method>),
+    #[error("the Host `{0}` is not allowed here")]
+    HostNotAllowed(String),
+    #[error("the request has no Host, or more than one")]
+    BadHost,
+    #[error("the Origin `{0}` is not allowed here")]
+    OriginNotAllowed(String),
+    #[error("the request target is not a path or an http URL")]
+    BadTarget,
+    #[error("CONNECT is not supported")]
+    ConnectNotSupported,
+    #[error("Upgrade to `{0}` is not supported")]
+    UpgradeNotSupported(String),
+    #[error("a Transfer-Encoding other than `chunked` is not supported")]
+    TransferEncodingNotSupported,
+    #[error("the request came round again")]
+    Loop,
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge { limit: u64 },
+    #[error("the body was silent for too long")]
+    BodyTimeout,
+    #[error("the body broke off or is malformed")]
+    BodyBroken(#[source] hyper::Error),
+    #[error("`x-amz-content-sha256` is not a SHA-256 in hex")]
+    InvalidDigest,
+    #[error("too many bodies are held at once")]
+    Overloaded,
+    #[error("there are no usable credentials")]
+    NoCredentials(#[source] Unavailable),
+    #[error("the target could not be reached")]
+    Connect(#[source] ConnectError),
+    #[error("the target did not answer in time")]
+    ResponseTimeout,
+    #[error("the target closed the connection before it answered")]
+    UpstreamClosed(#[source] hyper_util::client::legacy::Error),
+    #[error("the target's answer is not HTTP")]
+    UpstreamMalformed(#[source] hyper_util::client::legacy::Error),
+    #[error("the rewritten request is no valid HTTP")]
+    Unsendable(#[source] http::Error),
+    #[error("a request met a bug")]
+    Panic,
+}
+
+/// What a rejection looks like from outside.
+struct Face {
+    status: StatusCode,
+    /// RFC 9209's error type.
+    error: &'static str,
+    code: &'static str,
+    hint: &'static str,
+}
+
+const fn face(
+    status: StatusCode,
+    error: &'static str,
+    code: &'static str,
+    hint: &'static str,
+) -> Face {
+    Face { status, error, code, hint }
+}
+
+impl Rejection {
+    /// The stable code, for logs and metrics.
+    pub fn code(&self) -> &'static str {
+        self.face().code
+    }
+
+    /// RFC 9209's error type.
+    pub fn proxy_error(&self) -> &'static str {
+        self.face().error
+    }
+
+    /// Whether it is ours, or the target's side, that somebody has to look at.
+    pub fn is_fault(&self) -> bool {
+        self.face().status.is_server_error()
+    }
+
+    fn face(&self) -> Face {
+        match self {
+            Self::NoRoute | Self::MethodNotAllowed(_) => self.routing(),
+            Self::HostNotAllowed(_)
+            | Self::BadHost
+            | Self::OriginNotAllowed(_)
+            | Self::BadTarget
+            | Self::ConnectNotSupported
+            | Self::UpgradeNotSupported(_)
+            | Self::TransferEncodingNotSupported
+            | Self::Loop => self.guard(),
+            Self::BodyTooLarge { .. }
+            | Self::BodyTimeout
+            | Self::BodyBroken(_)
+            | Self::InvalidDigest => self.body(),
+            Self::Connect(cause) => connect(cause),
+            _ => self.sending(),
+        }
+    }
+
+    fn routing(&self) -> Face {
+        match self {
+            Self::MethodNotAllowed(_) => face(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "http_request_denied",
+                "method_not_allowed",
+                "use one of the methods in `Allow`",
+            ),
+            _ => face(
+                StatusCode::NOT_FOUND,
+                "destination_not_found",
+                "no_route",
+                "`countersign explain METHOD PATH` says why each route passed it over",
+            ),
+        }
+    }
+
+    fn guard(&self) -> Face {
+        let bad = StatusCode::BAD_REQUEST;
+        let denied = "http_request_denied";
+        let malformed = "http_request_error";
+        match self {
+            Self::HostNotAllowed(_) => face(
+                StatusCode::FORBIDDEN,
+                denied,
+                "host_not_allowed",
+                "add the name to `allowed_hosts`, or use `localhost` or an IP address",
+            ),
+            Self::OriginNotAllowed(_) => face(
+                StatusCode::FORBIDDEN,
+                denied,
+                "origin_not_allowed",
+                "add the page's origin to `allowed_origins`",
+            ),
+            Self::BadHost => face(bad, malformed, "bad_host", "send exactly one Host"),
+            Self::ConnectNotSupported => face(
+                StatusCode::METHOD_NOT_ALLOWED,
+                denied,
+                "connect_not_supported",
+                "send the request itself: this is no tunnel",
+            ),
+            Self::UpgradeNotSupported(_) => face(
+                StatusCode::NOT_IMPLEMENTED,
+                denied,
+                "upgrade_not_supported",
+                "Function URLs speak plain HTTP/1.1: leave `Upgrade` out",
+            ),
+            Self::TransferEncodingNotSupported => face(
+                StatusCode::NOT_IMPLEMENTED,
+                denied,
+                "transfer_encoding_not_supported",
+                "send the body `chunked` or with a Content-Length",
+            ),
+            Self::Loop => face(
+                StatusCode::LOOP_DETECTED,
+                "proxy_loop_detected",
+                "loop",
+                "a target of this route table leads back to this listener",
+            ),
+            _ => face(bad, malformed, "bad_target", "ask for a path, such as `GET /health`"),
+        }
+    }
+
+    fn body(&self) -> Face {
+        let error = "http_request_error";
+        match self {
+            Self::BodyTooLarge { .. } => face(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                error,
+                "body_too_large",
+                "`max_body` of the route is the limit; Lambda itself takes 6 MiB",
+            ),
+            Self::BodyTimeout => face(
+                StatusCode::REQUEST_TIMEOUT,
+                error,
+                "body_timeout",
+                "send the body without long pauses (`body_read`, `body_total`)",
+            ),
+            Self::InvalidDigest => face(
+                StatusCode::BAD_REQUEST,
+                error,
+                "invalid_digest",
+                "send the SHA-256 of the body as 64 lower-case hex digits, or leave it out",
+            ),
+            _ => face(StatusCode::BAD_REQUEST, error, "body_broken", "send the whole body"),
+        }
+    }
+
+    fn sending(&self) -> Face {
+        match self {
+            Self::Overloaded => face(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "connection_limit_reached",
+                "overloaded",
+                "try again; `limits.buffered_bodies` bounds what is held",
+            ),
+            Self::NoCredentials(_) => face(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_error",
+                "no_credentials",
+                "the log names what was tried and what to do",
+            ),
+            Self::ResponseTimeout => face(
+                StatusCode::GATEWAY_TIMEOUT,
+                "http_response_timeout",
+                "response_timeout",
+                "`response_head` of the route is the limit",
+            ),
+            Self::UpstreamClosed(_) => face(
+                StatusCode::BAD_GATEWAY,
+                "connection_terminated",
+                "upstream_closed",
+                "it may have been read: it was not sent again",
+            ),
+            Self::UpstreamMalformed(_) => face(
+                StatusCode::BAD_GATEWAY,
+                "http_protocol_error",
+                "upstream_malformed",
+                "look at what listens at the target's URL",
+            ),
+            Self::Unsendable(_) => face(
+                StatusCode::BAD_REQUEST,
+                "http_request_error",
+                "bad_target",
+                "`countersign explain METHOD PATH` shows the path that the target would see",
+            ),
+            _ => face(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "proxy_internal_error",
+                "internal",
+                "the log has the place; please report it",
+            ),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Overloaded | Self::NoCredentials(_)).then_some(RETRY_SOON)
+    }
+
+    /// The answer. `close`: whether the connection ends with it.
+    pub fn answer(&self, style: ErrorStyle, close: bool) -> Response<Bytes> {
+        let face = self.face();
+        let (content_type, body) = match style {
+            ErrorStyle::Problem => ("application/problem+json", self.problem(&face)),
+            ErrorStyle::ApiGateway => ("application/json", gateway_message(face.status)),
+        };
+        let mut answer = Response::new(Bytes::from(body));
+        *answer.status_mut() = face.status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(PROXY_STATUS, proxy_status(&face));
+        if let Some(wait) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        if let Self::MethodNotAllowed(methods) = self {
+            headers.insert(ALLOW, allow(methods));
+        }
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+
+    fn problem(&self, face: &Face) -> String {
+        serde_json::json!({
+            "type": "about:blank",
+            "title": face.status.canonical_reason(),
+            "status": face.status.as_u16(),
+            "detail": self.to_string(),
+            "code": face.code,
+            "hint": face.hint,
+        })
+        .to_string()
+    }
+}
+
+/// DNS, connect and TLS, each with RFC 9209's name.
+fn connect(cause: &ConnectError) -> Face {
+    let gateway = StatusCode::BAD_GATEWAY;
+    match cause {
+        ConnectError::Dns { .. } => {
+            face(gateway, "dns_error", "dns_error", "check the name and the region in the target's URL")
+        }
+        ConnectError::Refused { .. } => {
+            face(gateway, "connection_refused", "connection_refused", "check the target's URL")
+        }
+        ConnectError::TimedOut { .. } => face(
+            StatusCode::GATEWAY_TIMEOUT,
+            "connection_timeout",
+            "connection_timeout",
+            "Function URLs are on the public internet: a VPC needs a NAT gateway or IPv6",
+        ),
+        ConnectError::Certificate { .. } => face(
+            gateway,
+            "tls_certificate_error",
+            "tls_certificate_error",
+            "where a company's proxy opens TLS, name its CA in `upstream.ca_file`",
+        ),
+        ConnectError::Tls { .. } => {
+            face(gateway, "tls_protocol_error", "tls_protocol_error", "the target must speak TLS 1.2 or 1.3")
+        }
+        ConnectError::Proxy { .. } => face(
+            gateway,
+            "destination_unavailable",
+            "proxy_refused",
+            "`upstream.proxy` did not let the connection through",
+        ),
+        _ => face(gateway, "destination_unavailable", "connect_failed", "the log has the cause"),
+    }
+}
+
+/// The whole answer as it goes on the wire, for where there is no HTTP connection yet.
+pub fn overloaded_on_the_wire(style: ErrorStyle) -> Bytes {
+    let answer = Rejection::Overloaded.answer(style, true);
+    let mut wire = format!("HTTP/1.1 {}\r\n", answer.status()).into_bytes();
+    for (name, value) in answer.headers() {
+        wire.extend_from_slice(name.as_str().as_bytes());
+        wire.extend_from_slice(b": ");
+        wire.extend_from_slice(value.as_bytes());
+        wire.extend_from_slice(b"\r\n");
+    }
+    let length = answer.body().len();
+    wire.extend_from_slice(format!("{CONTENT_LENGTH}: {length}\r\n\r\n").as_bytes());
+    wire.extend_from_slice(answer.body());
+    Bytes::from(wire)
+}
+
+fn proxy_status(face: &Face) -> HeaderValue {
+    let value = format!("countersign; error={}; details=\"{}\"", face.error, face.code);
+    HeaderValue::try_from(value).expect("error types and codes are visible ASCII")
+}
+
+fn allow(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(names.join(", ")).expect("methods are tokens")
+}
+
+/// What API Gateway says with this status.
+fn gateway_message(status: StatusCode) -> String {
+    let message = match status {
+        StatusCode::NOT_FOUND => "Not Found",
+        StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        StatusCode::SERVICE_UNAVAILABLE => "Service Unavailable",
+        StatusCode::GATEWAY_TIMEOUT => "Endpoint request timed out",
+        status if status.is_server_error() => "Internal server error",
+        status => status.canonical_reason().unwrap_or("Bad Request"),
+    };
+    serde_json::json!({ "message": message }).to_string()
+}
