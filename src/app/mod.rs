@@ -1,1 +1,180 @@
-//! To be written.
+//! The running program: listeners, proxy and refreshers, built from a configuration and ended in
+//! order.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Layer, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admin::Health;
+use crate::clock::Clock;
+use crate::config::{Config, Listen, problem::Problem};
+use crate::credentials::Stores;
+use crate::listen::{self, Bound, Client, Settings};
+use crate::net::{Clients, SetupError};
+use crate::proxy::{Proxy, overloaded_on_the_wire};
+
+/// How long requests under way are given once the program was told to stop: Kubernetes and ECS
+/// wait 30 s before they kill.
+const GRACE: Duration = Duration::from_secs(25);
+/// Connections of the admin listener: probes and a person.
+const ADMIN_CONNECTIONS: usize = 64;
+/// An admin request has no body and few headers.
+const ADMIN_SILENCE: Duration = Duration::from_secs(10);
+
+/// Why the program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be taken.
+    #[error(transparent)]
+    Bind(#[from] listen::BindError),
+    /// Targets cannot be reached as configured.
+    #[error(transparent)]
+    Net(#[from] SetupError),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every request under way was answered.
+    Drained,
+    /// Some were cut off.
+    CutOff,
+}
+
+/// A program whose addresses are taken, ready to serve.
+pub struct App {
+    config: Arc<Config>,
+    proxy: Arc<Proxy>,
+    health: Health,
+    stores: Stores,
+    listeners: Vec<Bound>,
+    admin: Option<Bound>,
+}
+
+impl App {
+    /// Takes the addresses and builds the rest; serves nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// Where an address is taken, or TLS cannot be set up.
+    pub async fn new(
+        config: Arc<Config>,
+        stores: Stores,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            listeners.extend(listen::bind(address).await?);
+        }
+        let admin = match config.admin {
+            None => None,
+            Some(address) => {
+                listen::bind(&Listen::Tcp { address, optional: false }).await?
+            }
+        };
+        let clients = Clients::new(&config)?;
+        let proxy = Arc::new(Proxy::new(Arc::clone(&config), &stores, &clients, &clock));
+        let health = Health::new(stores.clone());
+        Ok(Self { config, proxy, health, stores, listeners, admin })
+    }
+
+    /// The addresses taken for apps, as a client writes them.
+    pub fn addresses(&self) -> Vec<String> {
+        let name = |bound: &Bound| match (bound, bound.address()) {
+            (_, Some(address)) => format!("http://{address}"),
+            (Bound::Unix(_, file), _) => format!("unix:{}", file.path().display()),
+            (Bound::Tcp(_), None) => "?".to_owned(),
+        };
+        self.listeners.iter().map(name).collect()
+    }
+
+    /// The address taken for probes and people.
+    pub fn admin_address(&self) -> Option<std::net::SocketAddr> {
+        self.admin.as_ref().and_then(Bound::address)
+    }
+
+    /// Serves until `stop`, then until the requests under way are answered, or `now` comes.
+    pub async fn serve(self, stop: CancellationToken, now: CancellationToken) -> Ended {
+        let background = CancellationToken::new();
+        let beside = TaskTracker::new();
+        beside.spawn(self.stores.clone().run(background.clone()));
+        if let Some(admin) = self.admin {
+            beside.spawn(serve_admin(admin, self.health.clone(), background.clone()));
+        }
+        let serving = TaskTracker::new();
+        for bound in self.listeners {
+            let settings = settings(&self.config);
+            serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), stop.clone()));
+        }
+        serving.close();
+        stop.cancelled().await;
+        self.health.drain();
+        let ended = tokio::select! {
+            () = serving.wait() => Ended::Drained,
+            () = now.cancelled() => Ended::CutOff,
+            () = tokio::time::sleep(GRACE) => Ended::CutOff,
+        };
+        background.cancel();
+        ended
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        header_read: config.timeouts.header_read,
+        client_idle: config.timeouts.client_idle,
+        header_bytes: config.limits.header_bytes,
+        headers: config.limits.headers,
+        connections: config.limits.connections,
+        overloaded: overloaded_on_the_wire(config.error_style),
+    }
+}
+
+async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: CancellationToken) {
+    let service = |client: Client| {
+        let proxy = Arc::clone(&proxy);
+        let caught = Arc::clone(&proxy);
+        let panicked = move |_| caught.panicked().map(Full::new);
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (proxy, client) = (Arc::clone(&proxy), client.clone());
+            async move { Ok::<_, Infallible>(proxy.answer(request, client).await) }
+        });
+        CatchPanicLayer::custom(panicked).layer(answer)
+    };
+    listen::serve(bound, settings, service, stop).await;
+}
+
+async fn serve_admin(bound: Bound, health: Health, stop: CancellationToken) {
+    let settings = Settings {
+        header_read: ADMIN_SILENCE,
+        client_idle: ADMIN_SILENCE,
+        header_bytes: 16 * 1024,
+        headers: 100,
+        connections: ADMIN_CONNECTIONS,
+        overloaded: Bytes::from_static(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"),
+    };
+    let service = |_: Client| {
+        let health = health.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let answer = health.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        })
+    };
+    listen::serve(bound, settings, service, stop).await;
+}
+
+/// Puts what is odd about a configuration into the log.
+pub fn warn(problems: &[Problem]) {
+    for problem in problems {
+        tracing::warn!(key = problem.key, source = problem.source, "{}", problem.message);
+    }
+}

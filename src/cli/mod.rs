@@ -1,1 +1,99 @@
-//! To be written.
+//! The command line: one verb, one file.
+
+mod arguments;
+mod call;
+mod check;
+mod demo;
+mod emulate;
+mod explain;
+mod request;
+mod run;
+mod serve;
+mod sign;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::arguments::{Arguments, Verb};
+use crate::config::load::Inputs;
+
+/// How the program ends. 0 is success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Success,
+    /// A failure while it worked.
+    Failure,
+    /// sysexits.h: a configuration problem.
+    Configuration,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Configuration => 78,
+        })
+    }
+}
+
+/// The process's environment, read once.
+pub type Environment = Vec<(String, String)>;
+
+/// Does what the command line says. Usage mistakes end with 2.
+pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(usage) => {
+            let _ = usage.print(); // a closed terminal cannot be told anything
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let verb = parsed.verb.unwrap_or(Verb::Run(parsed.run));
+    let exit = match verb {
+        Verb::Run(run) => run::run(run, environment),
+        Verb::Demo(demo) => demo::run(&demo),
+        Verb::Emulate(emulate) => emulate::run(&emulate, &environment),
+        Verb::Check(check) => check::run(&check, environment),
+        Verb::Explain(explain) => explain::run(&explain, environment),
+        Verb::Sign(sign) => sign::run(&sign, environment),
+        Verb::Call(call) => call::run(&call, environment),
+    };
+    exit.into()
+}
+
+/// What configuration is loaded from, for a verb without flags of its own.
+fn inputs(config: Option<PathBuf>, environment: Environment) -> Inputs {
+    Inputs { config, environment, ..Inputs::default() }
+}
+
+/// A line for the person, not for a pipe.
+#[allow(clippy::print_stderr)]
+fn tell(line: impl Display) {
+    eprintln!("{line}");
+}
+
+/// A failure with its causes, each on a line, and what to do.
+fn complain(error: &dyn std::error::Error, hint: Option<&str>) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(&format!("\n  because: {deeper}"));
+        cause = deeper.source();
+    }
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n  hint: {hint}"));
+    }
+    tell(text);
+}
+
+/// The verb's answer. A reader that went away (`| head`) is no failure.
+fn print(text: impl AsRef<[u8]>) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_ref()).and_then(|()| out.flush());
+}

@@ -27,6 +27,13 @@ pub enum Bound {
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
+impl SocketFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0); // somebody else may have removed it

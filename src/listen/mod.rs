@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use accept::serve;
-pub use bind::{BindError, Bound, bind};
+pub use bind::{BindError, Bound, SocketFile, bind};
 pub use body::Watched;
 
 /// What a listener holds its clients to.

@@ -1,1 +1,185 @@
-//! To be written.
+//! THE REQUEST PATH, one file a step, in the order of a request:
+//! guard → route → body → headers → attempts → the answer, streamed.
+
+mod access_log;
+mod body;
+mod guard;
+mod headers;
+mod rejection;
+mod route;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
+
+pub use rejection::{Rejection, overloaded_on_the_wire};
+pub use route::{Choice, choose};
+pub use upstream::Upstream;
+pub use upstream::response::{AnswerBody, Incomplete};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::Stores;
+use crate::listen::Client;
+use crate::net::Clients;
+use crate::proxy::access_log::Record;
+use crate::proxy::body::{Bounds, Budget, Inbound, SentBody};
+use crate::proxy::headers::Outgoing;
+use crate::proxy::upstream::Senders;
+
+/// How long early requests wait for the first credentials: a pod's agent takes seconds.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The proxy: answers any number of requests at once.
+#[derive(Debug)]
+pub struct Proxy {
+    served: ArcSwap<Served>,
+    /// What `Via` calls this process.
+    via: Via,
+    started: Instant,
+}
+
+/// One configuration, with what it takes to serve it. A request keeps the one it began with.
+#[derive(Debug)]
+struct Served {
+    config: Arc<Config>,
+    /// The upstream of each route, by the route's index.
+    upstreams: Vec<Arc<Upstream>>,
+    senders: Senders,
+    budget: Budget,
+}
+
+/// The name of this process in `Via`, by which it knows its own requests again.
+#[derive(Debug)]
+struct Via {
+    token: String,
+    value: HeaderValue,
+}
+
+impl Via {
+    fn new() -> Self {
+        let token = format!("countersign-{:08x}", fastrand::u32(..));
+        let value = HeaderValue::try_from(format!("1.1 {token}"));
+        Self { token, value: value.expect("hex digits make a header value") }
+    }
+}
+
+impl Proxy {
+    /// A proxy that serves `config`, with credentials from `stores`.
+    pub fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
+        Self {
+            served: ArcSwap::from_pointee(Served::new(config, stores, clients, clock)),
+            via: Via::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<AnswerBody> {
+        let served = self.served.load_full();
+        let (request, body) = request.into_parts();
+        let mut body = Inbound::new(&request, body);
+        let mut record = Record::open(served.config.access_log, &request);
+        let version = request.version;
+        match self.pass(&served, request, &mut body, &client, &mut record).await {
+            Ok((answer, silence)) => {
+                // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
+                let reset = (version == Version::HTTP_10).then_some(client);
+                answer.map(|body| AnswerBody::of_target(body, silence, reset, record))
+            }
+            Err(rejection) => served.reject(&rejection, body, record).await,
+        }
+    }
+
+    /// The path of a request that nothing stops.
+    async fn pass(
+        &self,
+        served: &Served,
+        mut request: Parts,
+        body: &mut Inbound,
+        client: &Client,
+        record: &mut Record,
+    ) -> Result<(Response<Incoming>, Duration), Rejection> {
+        let peer = client.peer();
+        let config = &served.config;
+        let host = guard::admit(&config.guard, &request, peer, &self.via.token)?;
+        let Choice { index, route, sent } = route::choose(config, &request, host.as_deref())?;
+        record.route = Some(Arc::clone(route));
+        let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
+        let payload = body.take(&request, route, &bounds).await?;
+        record.bytes_in = payload.held_length().unwrap_or_default();
+        Outgoing { route, payload: &payload, peer, via: &self.via.value }
+            .apply(&mut request.headers);
+        let outgoing = upstream::Outgoing {
+            method: request.method,
+            sent,
+            headers: request.headers,
+            payload,
+            timeouts: route.timeouts,
+            patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
+        };
+        let mut answer =
+            served.upstreams[index].send(&served.senders, outgoing, record).await?;
+        record.answered(answer.status(), answer.headers());
+        headers::incoming(answer.headers_mut(), &route.response_headers);
+        Ok((answer, route.timeouts.response_idle))
+    }
+
+    /// The answer to a request that met a bug.
+    pub fn panicked(&self) -> Response<Bytes> {
+        Rejection::Panic.answer(self.served.load().config.error_style, true)
+    }
+}
+
+impl Served {
+    fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
+        let upstream = |target: &Arc<crate::config::Target>| {
+            let store = stores.for_source(&target.credentials);
+            Arc::new(Upstream::new(Arc::clone(target), store, clock.clone()))
+        };
+        let made: Vec<_> =
+            config.targets.iter().map(|target| (Arc::clone(target), upstream(target))).collect();
+        let of_route = |route: &Arc<crate::config::Route>| {
+            let known = made.iter().find(|(target, _)| Arc::ptr_eq(target, &route.target));
+            known.map_or_else(|| upstream(&route.target), |(_, upstream)| Arc::clone(upstream))
+        };
+        let upstreams = config.routes.routes().iter().map(of_route).collect();
+        Self {
+            upstreams,
+            senders: Senders { pooled: clients.pooled(), fresh: clients.fresh() },
+            budget: Budget::new(&config.limits),
+            config,
+        }
+    }
+
+    /// An answer of ours, once the client can hear it.
+    async fn reject(
+        &self,
+        rejection: &Rejection,
+        body: Inbound,
+        mut record: Record,
+    ) -> Response<AnswerBody> {
+        log(rejection);
+        let close = !body.linger().await;
+        let answer = rejection.answer(self.config.error_style, close);
+        record.rejected(answer.status(), rejection);
+        answer.map(|body| AnswerBody::own(body, record))
+    }
+}
+
+/// The cause is for the log only.
+fn log(rejection: &Rejection) {
+    let error = rejection as &dyn std::error::Error;
+    let reason = rejection.code();
+    if rejection.is_fault() {
+        tracing::warn!(reason, error, "a request was not answered by its target");
+    } else {
+        tracing::debug!(reason, error, "a request was refused");
+    }
+}

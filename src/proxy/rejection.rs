@@ -48,6 +48,8 @@ pub enum Rejection {
     BodyTimeout,
     #[error("the body broke off or is malformed")]
     BodyBroken(#[source] hyper::Error),
+    #[error("the body broke off or is malformed")]
+    StreamBroken(#[source] hyper_util::client::legacy::Error),
     #[error("`x-amz-content-sha256` is not a SHA-256 in hex")]
     InvalidDigest,
     #[error("too many bodies are held at once")]
@@ -116,6 +118,7 @@ impl Rejection {
             Self::BodyTooLarge { .. }
             | Self::BodyTimeout
             | Self::BodyBroken(_)
+            | Self::StreamBroken(_)
             | Self::InvalidDigest => self.body(),
             Self::Connect(cause) => connect(cause),
             _ => self.sending(),

@@ -3,6 +3,8 @@
 
 use http::Method;
 
+pub mod host;
+
 /// What a request is matched by.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {

@@ -1,0 +1,171 @@
+//! What can be typed. Flags cover what a one-target user needs; the file covers everything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Call IAM-protected Lambda Function URLs from anything that speaks plain HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "`countersign demo` shows it working without an AWS account.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+    #[command(flatten)]
+    pub(super) run: Run,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Serve until told to stop (the default)
+    Run(Run),
+    /// Show it working: a Function URL on loopback and the proxy in front of it
+    Demo(Demo),
+    /// Stand in for a Function URL, verifying every signature
+    Emulate(Emulate),
+    /// Tell every problem of the configuration
+    Check(Check),
+    /// Tell which route takes a request, and what its target sees
+    Explain(Explain),
+    /// Show the signature of one request, step by step
+    Sign(Sign),
+    /// Send one signed request and print the answer
+    Call(Call),
+}
+
+/// Where the configuration is.
+#[derive(Args, Debug, Default)]
+pub(super) struct ConfigFile {
+    /// The configuration file [default: ./countersign.toml, else /etc/countersign/countersign.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Who signs, where no file says so.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Signing {
+    /// The signing region, where the host does not tell it
+    #[arg(long)]
+    pub(super) region: Option<String>,
+    /// The signing service, where the host does not tell it
+    #[arg(long)]
+    pub(super) service: Option<String>,
+    /// The profile of the AWS configuration files that signs
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Run {
+    /// Send everything to this URL
+    #[arg(value_name = "TARGET")]
+    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    /// An address for apps, such as 127.0.0.1:8480 or unix:/run/app.sock (repeatable)
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<String>,
+    /// The address for probes and people; `false` for none
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// Listen on addresses other than loopback too
+    #[arg(long)]
+    pub(super) allow_remote: bool,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+    /// Which requests are logged: all, errors or off
+    #[arg(long, value_name = "WHICH")]
+    pub(super) access_log: Option<String>,
+    /// json or text
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
+    /// What is logged, such as info or countersign=debug
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log_level: Option<String>,
+    /// Threads that serve
+    #[arg(long, value_name = "N")]
+    pub(super) workers: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Demo {
+    /// Where the proxy listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8480")]
+    pub(super) listen: SocketAddr,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Emulate {
+    /// Where the Function URL listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8490")]
+    pub(super) listen: SocketAddr,
+    /// Post each event to this Lambda runtime emulator instead of the built-in function,
+    /// such as http://localhost:9000/2015-03-31/functions/function/invocations
+    #[arg(long, value_name = "URL")]
+    pub(super) invoke: Option<http::Uri>,
+    /// The region that signatures must be for
+    #[arg(long, default_value = "us-east-1")]
+    pub(super) region: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// The method, such as GET
+    pub(super) method: http::Method,
+    /// A path, or the URL as the app writes it
+    #[arg(value_name = "PATH|URL")]
+    pub(super) url: http::Uri,
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+}
+
+/// One request, as curl writes it.
+#[derive(Args, Debug)]
+pub(super) struct OneRequest {
+    /// The method, such as GET
+    pub(super) method: http::Method,
+    /// A header, such as "accept: text/plain" (repeatable)
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(super) headers: Vec<String>,
+    /// The body; @FILE reads it from a file, @- from standard input
+    #[arg(short = 'd', long = "data", value_name = "DATA")]
+    pub(super) data: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Sign {
+    #[command(flatten)]
+    pub(super) request: OneRequest,
+    /// A path of the route table, or the target's URL
+    #[arg(value_name = "PATH|URL")]
+    pub(super) url: http::Uri,
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+    /// Print a `curl --aws-sigv4` line instead, with variables where the secrets are
+    #[arg(long)]
+    pub(super) curl: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Call {
+    #[command(flatten)]
+    pub(super) request: OneRequest,
+    /// The target's URL
+    #[arg(value_name = "URL")]
+    pub(super) url: http::Uri,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+    /// Print the answer's head too
+    #[arg(short = 'i', long)]
+    pub(super) include: bool,
+}

@@ -1,0 +1,106 @@
+//! `countersign call`: one signed request, its answer on standard output. awscurl's place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::arguments::Call;
+use crate::cli::request::{Mistyped, to_one_target};
+use crate::cli::{Environment, Exit, complain, print, serve, tell};
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat};
+use crate::credentials::Stores;
+use crate::net::Clients;
+use crate::proxy::{Rejection, Single, Upstream};
+use crate::telemetry::logs::{self, Output};
+
+/// How long the source of the credentials is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(arguments: &Call, environment: Environment) -> Exit {
+    let _ = logs::start("warn", Some(LogFormat::Text), Output::Stderr); // `warn` is a filter
+    let single = match single(arguments) {
+        Ok(single) => single,
+        Err(mistyped) => {
+            complain(&mistyped, Some(mistyped.hint()));
+            return Exit::Failure;
+        }
+    };
+    serve::block_on(1, async move {
+        match to_one_target(&arguments.url, &arguments.signing, environment) {
+            Ok((config, stores)) => call(&config, stores, single, arguments.include).await,
+            Err(exit) => exit,
+        }
+    })
+}
+
+fn single(arguments: &Call) -> Result<Single, Mistyped> {
+    let sent = arguments.url.path_and_query();
+    let sent = sent.ok_or_else(|| Mistyped::Url(arguments.url.clone()))?;
+    Ok(Single {
+        method: arguments.request.method.clone(),
+        sent: sent.clone(),
+        headers: arguments.request.headers()?,
+        body: arguments.request.body()?,
+        patience: PATIENCE,
+    })
+}
+
+async fn call(config: &Config, stores: Stores, single: Single, include: bool) -> Exit {
+    let clients = match Clients::new(config) {
+        Ok(clients) => clients,
+        Err(error) => {
+            complain(&error, None);
+            return Exit::Failure;
+        }
+    };
+    let Some(target) = config.targets.first() else { return Exit::Failure };
+    let store = stores.for_source(&target.credentials);
+    let stop = CancellationToken::new();
+    let refreshing = tokio::spawn(stores.run(stop.clone()));
+    let upstream = Upstream::new(Arc::clone(target), store, Clock::system());
+    let exit = match upstream.send_single(&clients, single).await {
+        Ok(answer) => show(answer, include).await,
+        Err(rejection) => {
+            complain(&rejection, Some(hint(&rejection)));
+            Exit::Failure
+        }
+    };
+    stop.cancel();
+    let _ = refreshing.await; // it has nothing to say
+    exit
+}
+
+fn hint(rejection: &Rejection) -> &'static str {
+    rejection.hint()
+}
+
+/// The answer as it comes; 1 from 400 up, as `curl --fail-with-body` does.
+async fn show(mut answer: Response<Incoming>, include: bool) -> Exit {
+    if include {
+        let mut head = format!("{:?} {}\n", answer.version(), answer.status()).into_bytes();
+        for (name, value) in answer.headers() {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+        }
+        head.push(b'\n');
+        print(head);
+    }
+    while let Some(frame) = answer.body_mut().frame().await {
+        match frame {
+            Ok(frame) => print(frame.data_ref().map_or(&[][..], |data| data.as_ref())),
+            Err(error) => {
+                complain(&error, Some("the target broke off: what was printed is not whole"));
+                return Exit::Failure;
+            }
+        }
+    }
+    if answer.status().as_u16() < 400 {
+        return Exit::Success;
+    }
+    tell(format_args!("error: the answer is {}", answer.status()));
+    Exit::Failure
+}

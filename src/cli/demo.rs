@@ -1,0 +1,77 @@
+//! `countersign demo`: a verifying Function URL on loopback and the proxy in front of it.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::cli::arguments::Demo;
+use crate::cli::{Exit, complain, emulate, print, serve};
+use crate::clock::Clock;
+use crate::config::load::{Flags, Inputs, load};
+use crate::config::LogFormat;
+use crate::credentials::Stores;
+use crate::emulator::{self, Emulator};
+use crate::telemetry::logs::{self, Output};
+
+/// The region that the stand-in is in.
+const REGION: &str = "us-east-1";
+
+pub(super) fn run(arguments: &Demo) -> Exit {
+    if let Err(error) = logs::start("info", Some(LogFormat::Text), Output::Stdout) {
+        complain(&error, None);
+    }
+    serve::block_on(1, demonstrate(arguments.listen))
+}
+
+async fn demonstrate(listen: SocketAddr) -> Exit {
+    let known = emulate::example_credentials();
+    let function = match TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            complain(&error, None);
+            return Exit::Failure;
+        }
+    };
+    let Ok(address) = function.local_addr() else { return Exit::Failure };
+    let config = match load(inputs(listen, address)) {
+        Ok(config) => config,
+        Err(problems) => return crate::cli::run::refuse(&problems),
+    };
+    let stores = Stores::fixed(emulate::signing_credentials());
+    let ended = CancellationToken::new();
+    let emulator = Emulator::new(emulate::settings(vec![known], REGION, None, Clock::system()));
+    let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
+    let exit = serve::serve(config, stores, |app| print(banner(app, address))).await;
+    ended.cancel();
+    let _ = standing_in.await; // it ends on its own
+    exit
+}
+
+fn inputs(listen: SocketAddr, function: SocketAddr) -> Inputs {
+    let flags = Flags {
+        target: Some(format!("http://{function}")),
+        listen: vec![listen.to_string()],
+        admin: Some("false".to_owned()),
+        region: Some(REGION.to_owned()),
+        service: Some("lambda".to_owned()),
+        ..Flags::default()
+    };
+    Inputs { flags, ..Inputs::default() }
+}
+
+fn banner(app: &App, function: SocketAddr) -> String {
+    let url = app.addresses().first().cloned().unwrap_or_default();
+    format!(
+        "\n  countersign is listening on {url}\n  \
+         and signs for a Function URL with AWS_IAM on http://{function}, which verifies it\n\n  \
+         Try, in another terminal:\n\n    \
+         curl {url}/health\n    \
+         curl {url}/process -d '{{\"hello\":\"world\"}}' -H 'content-type: application/json'\n    \
+         curl -N {url}/stream\n\n  \
+         The same request without a signature:\n\n    \
+         curl http://{function}/health\n\n  \
+         Ctrl-C ends it.\n\n"
+    )
+}

@@ -1,0 +1,69 @@
+//! `countersign explain`: which route takes a request, and why the others do not.
+
+use std::fmt::Write;
+
+use http::request::Parts;
+use http::{Method, Request, Uri};
+
+use crate::cli::arguments::Explain;
+use crate::cli::{Environment, Exit, inputs, print, run, tell};
+use crate::config::Config;
+use crate::config::load::load;
+use crate::proxy::choose;
+use crate::routing::{Key, Reason, host};
+use crate::sigv4::wire;
+
+pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
+    let config = match load(inputs(arguments.file.config.clone(), environment)) {
+        Ok(config) => config,
+        Err(problems) => return run::refuse(&problems),
+    };
+    let Some(request) = request(&arguments.method, &arguments.url) else {
+        tell("error: this is neither a path nor a URL\n  hint: write `/orders/7` or `http://host/orders/7`");
+        return Exit::Failure;
+    };
+    let host = request.uri.authority().and_then(|name| host::of_authority(name.as_str()));
+    let mut text = passed_over(&config, &request, host.as_deref());
+    let exit = match choose(&config, &request, host.as_deref()) {
+        Ok(choice) => {
+            let target = &choice.route.target;
+            let scheme = if target.tls { "https" } else { "http" };
+            let scope = &target.scope;
+            let _ = writeln!(text, "\nroute `{}` takes it", choice.route.name);
+            let _ = writeln!(text, "sent:   {} {scheme}://{}{}", request.method, target.authority, choice.sent);
+            let _ = writeln!(text, "signed: host, content-type, x-amz-* for {} in {}", scope.service, scope.region);
+            Exit::Success
+        }
+        Err(rejection) => {
+            let _ = writeln!(text, "\nno route takes it: {rejection} (`{}`)", rejection.code());
+            Exit::Failure
+        }
+    };
+    print(text);
+    exit
+}
+
+/// The request that was typed; a path alone is for any host.
+pub(super) fn request(method: &Method, url: &Uri) -> Option<Parts> {
+    url.path_and_query()?;
+    let request = Request::builder().method(method).uri(url).body(()).ok()?;
+    Some(request.into_parts().0)
+}
+
+fn passed_over(config: &Config, request: &Parts, host: Option<&str>) -> String {
+    let path = wire::normalise_path(request.uri.path());
+    let key = Key { host, method: &request.method, path: &path };
+    let mut text = String::new();
+    for (index, reason) in config.routes.explain(key) {
+        let route = &config.routes.routes()[index];
+        let why = match reason {
+            Reason::Taken => "takes it",
+            Reason::Host => "passed over: another host",
+            Reason::Path => "passed over: another path",
+            Reason::Method => "passed over: other methods",
+            Reason::LessSpecific => "would take it, but another one is more specific",
+        };
+        let _ = writeln!(text, "`{}`: {why}", route.name);
+    }
+    text
+}

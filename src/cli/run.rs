@@ -1,0 +1,65 @@
+//! `countersign [run]`: serves until told to stop.
+
+use crate::app::{self, App};
+use crate::cli::arguments::Run;
+use crate::cli::{Environment, Exit, complain, serve, tell};
+use crate::clock::Clock;
+use crate::config::load::{Flags, Inputs, load};
+use crate::config::problem::Problems;
+use crate::credentials::Stores;
+use crate::telemetry::logs::{self, Output};
+
+pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
+    let config = match load(inputs(arguments, environment)) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    if let Err(error) = logs::start(&config.log, config.log_format, Output::Stdout) {
+        complain(&error, None);
+        return Exit::Configuration;
+    }
+    app::warn(&config.warnings);
+    let workers = config.workers;
+    serve::block_on(workers, async move {
+        match Stores::new(&config, Clock::system()) {
+            Ok(stores) => serve::serve(config, stores, announce).await,
+            Err(error) => {
+                complain(&error, None);
+                Exit::Failure
+            }
+        }
+    })
+}
+
+/// Every problem, and the exit code that says so.
+pub(super) fn refuse(problems: &Problems) -> Exit {
+    tell(problems);
+    Exit::Configuration
+}
+
+fn announce(app: &App) {
+    let admin = app.admin_address().map(|address| format!("http://{address}"));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = app.addresses().join(" "),
+        admin,
+        "countersign is listening"
+    );
+}
+
+fn inputs(arguments: Run, environment: Environment) -> Inputs {
+    let flags = Flags {
+        target: arguments.target,
+        listen: arguments.listen,
+        admin: arguments.admin,
+        allow_remote: arguments.allow_remote.then_some(true),
+        access_log: arguments.access_log,
+        log_format: arguments.log_format,
+        log_level: arguments.log_level,
+        workers: arguments.workers,
+        region: arguments.signing.region,
+        service: arguments.signing.service,
+        profile: arguments.signing.profile,
+    };
+    Inputs { config: arguments.file.config, environment, flags }
+}

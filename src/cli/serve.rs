@@ -1,0 +1,101 @@
+//! What verbs that serve have in common: a runtime, signals, and an app that runs between them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Ended, StartError};
+use crate::cli::{Exit, complain};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::Stores;
+
+/// A runtime: one thread serves tens of thousands of requests a second with the least work for
+/// each.
+pub(super) fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    if workers == 1 {
+        return Builder::new_current_thread().enable_all().build();
+    }
+    Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+}
+
+/// Runs `work` to its end on a runtime of its own.
+pub(super) fn block_on<F>(workers: usize, work: F) -> Exit
+where
+    F: Future<Output = Exit>,
+{
+    match runtime(workers) {
+        Ok(runtime) => {
+            let exit = runtime.block_on(work);
+            runtime.shutdown_background(); // a DNS look-up may still hang
+            exit
+        }
+        Err(error) => {
+            complain(&error, Some("allow the process more threads and descriptors"));
+            Exit::Failure
+        }
+    }
+}
+
+/// The two stop signals: the first asks to finish, the second to leave at once.
+pub(super) struct Signals {
+    pub(super) stop: CancellationToken,
+    pub(super) now: CancellationToken,
+}
+
+impl Signals {
+    /// Listens for SIGTERM and SIGINT from here on.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(watch(terminate, interrupt, stop.clone(), now.clone()));
+        Ok(Self { stop, now })
+    }
+}
+
+async fn watch(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    stop: CancellationToken,
+    now: CancellationToken,
+) {
+    for token in [stop, now] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    }
+}
+
+/// Builds the program, says where it listens, and serves until it is told to stop.
+pub(super) async fn serve(config: Config, stores: Stores, announce: impl FnOnce(&App)) -> Exit {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&error, None);
+            return Exit::Failure;
+        }
+    };
+    match App::new(Arc::new(config), stores, Clock::system()).await {
+        Ok(app) => {
+            announce(&app);
+            match app.serve(signals.stop, signals.now).await {
+                Ended::Drained => Exit::Success,
+                Ended::CutOff => Exit::Failure,
+            }
+        }
+        Err(error) => {
+            let hint = match &error {
+                StartError::Bind(refused) => Some(refused.hint.as_str()),
+                StartError::Net(_) => None,
+            };
+            complain(&error, hint);
+            Exit::Failure
+        }
+    }
+}

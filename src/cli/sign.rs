@@ -1,0 +1,157 @@
+//! `countersign sign`: the signature of one request, step by step, without its secrets.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::arguments::Sign;
+use crate::cli::request::{Mistyped, to_one_target};
+use crate::cli::{Environment, Exit, complain, emulate, explain, inputs, print, run, serve, tell};
+use crate::clock::Clock;
+use crate::config::Target;
+use crate::config::load::load;
+use crate::credentials::Stores;
+use crate::proxy::choose;
+use crate::routing::host;
+use crate::sigv4::{PayloadHash, Signer, Unsigned};
+
+/// How long the source of the credentials is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request that is about to be signed, and who signs it.
+struct Subject {
+    target: Arc<Target>,
+    stores: Stores,
+    method: Method,
+    sent: PathAndQuery,
+}
+
+pub(super) fn run(arguments: &Sign, environment: Environment) -> Exit {
+    let (headers, payload) = match typed(arguments) {
+        Ok(typed) => typed,
+        Err(mistyped) => {
+            complain(&mistyped, Some(mistyped.hint()));
+            return Exit::Failure;
+        }
+    };
+    serve::block_on(1, async move {
+        match subject(arguments, environment) {
+            Ok(subject) if arguments.curl => {
+                print(curl(arguments, &subject));
+                Exit::Success
+            }
+            Ok(subject) => sign(subject, headers, payload).await,
+            Err(exit) => exit,
+        }
+    })
+}
+
+fn typed(arguments: &Sign) -> Result<(HeaderMap, PayloadHash), Mistyped> {
+    let body = arguments.request.body()?;
+    let payload = if body.is_empty() { PayloadHash::empty() } else { PayloadHash::of(&body) };
+    Ok((arguments.request.headers()?, payload))
+}
+
+/// A URL of a target is signed as it is; a path goes through the route table.
+fn subject(arguments: &Sign, environment: Environment) -> Result<Subject, Exit> {
+    let (method, url) = (&arguments.request.method, &arguments.url);
+    let Some(request) = explain::request(method, url) else {
+        complain(&Mistyped::Url(url.clone()), Some("write a path, or a target's URL"));
+        return Err(Exit::Failure);
+    };
+    if url.scheme_str() == Some("https") {
+        let (config, stores) = to_one_target(url, &arguments.signing, environment)?;
+        return of_table(&config, stores, &request, None);
+    }
+    let config = load(inputs(arguments.file.config.clone(), environment))
+        .map_err(|problems| run::refuse(&problems))?;
+    let stores = Stores::new(&config, Clock::system()).map_err(|error| {
+        complain(&error, None);
+        Exit::Failure
+    })?;
+    let host = request.uri.authority().and_then(|name| host::of_authority(name.as_str()));
+    of_table(&config, stores, &request, host.as_deref())
+}
+
+fn of_table(
+    config: &crate::config::Config,
+    stores: Stores,
+    request: &http::request::Parts,
+    host: Option<&str>,
+) -> Result<Subject, Exit> {
+    match choose(config, request, host) {
+        Ok(choice) => Ok(Subject {
+            target: Arc::clone(&choice.route.target),
+            stores,
+            method: request.method.clone(),
+            sent: choice.sent,
+        }),
+        Err(rejection) => {
+            complain(&rejection, Some(rejection.hint()));
+            Err(Exit::Failure)
+        }
+    }
+}
+
+async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) -> Exit {
+    let store = subject.stores.for_source(&subject.target.credentials);
+    let stop = CancellationToken::new();
+    let refreshing = tokio::spawn(subject.stores.run(stop.clone()));
+    let credentials = match store.get(PATIENCE).await {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            complain(&error, None);
+            tell("signed with the example key of AWS's documentation instead");
+            Arc::new(emulate::signing_credentials())
+        }
+    };
+    stop.cancel();
+    let _ = refreshing.await; // it has nothing to say
+    let target = &subject.target;
+    let unsigned = Unsigned {
+        method: &subject.method,
+        path: subject.sent.path(),
+        query: subject.sent.query(),
+        host: &target.host,
+        headers: &mut headers,
+        payload: &payload,
+    };
+    let steps = Signer::new(target.scope.clone()).explain(unsigned, &credentials, Clock::system().now());
+    print(format!(
+        "canonical request:\n{}\n\nstring to sign:\n{}\n\nauthorization:\n{}\n",
+        steps.redacted_canonical_request(),
+        steps.string_to_sign(),
+        steps.redacted_authorization(),
+    ));
+    Exit::Success
+}
+
+/// A line for curl 7.75 and later; the shell puts the secrets in, not we.
+fn curl(arguments: &Sign, subject: &Subject) -> String {
+    let (target, scope) = (&subject.target, &subject.target.scope);
+    let scheme = if target.tls { "https" } else { "http" };
+    let mut line = format!(
+        "curl --aws-sigv4 'aws:amz:{}:{}' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\\n  \
+         ${{AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}} \\\n  \
+         -X {}",
+        scope.region, scope.service, subject.method
+    );
+    for header in &arguments.request.headers {
+        let _ = write!(line, " -H {}", quoted(header));
+    }
+    if let Some(data) = &arguments.request.data {
+        let _ = write!(line, " --data-binary {}", quoted(data));
+    }
+    let url = format!("{scheme}://{}{}", target.authority, subject.sent);
+    let _ = writeln!(line, " {}", quoted(&url));
+    line
+}
+
+/// For a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

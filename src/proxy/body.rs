@@ -1,0 +1,445 @@
+//! The request's body: held and hashed within a bound, or passed through.
+//!
+//! Lambda takes no unsigned payload, so the hash of the whole body precedes the first header
+//! byte. Frames are kept as they came; only small ones are joined, so that a body of one-byte
+//! chunks does not cost a hundred times its size.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{EXPECT, HeaderName};
+use http::request::Parts;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::{Limits, Route, Timeouts};
+use crate::proxy::rejection::Rejection;
+use crate::sigv4::PayloadHash;
+
+/// Frames this large are kept as they came; smaller ones are joined in a tail.
+const FRAME_KEPT: usize = 4 * 1024;
+/// How large the tail grows before it is kept.
+const TAIL: usize = 16 * 1024;
+/// The budget is counted in these.
+const UNIT: u64 = 1024;
+/// What a body of unknown length takes from the budget at a time.
+const STEP: u64 = 256 * 1024;
+/// How long a body waits for room in the budget.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// How much of a refused body is read and thrown away, so that the answer arrives: a client
+/// that is still sending into a closed connection sees a reset instead.
+const LINGER_BYTES: u64 = 8 * 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// The client's body, until a step takes it.
+pub(super) struct Inbound {
+    body: Option<Incoming>,
+    /// The client waits for `100 Continue`, which hyper sends at the first read.
+    awaits_continue: bool,
+}
+
+/// What is signed and sent as the body.
+#[derive(Debug)]
+pub(super) enum Payload {
+    /// No bytes at all.
+    Empty,
+    /// Here, whole; may be sent again.
+    Held(Arc<Held>),
+    /// Passed on as it comes, once.
+    Streamed(Option<Streamed>, PayloadHash),
+}
+
+/// A body held in memory, and its share of the budget.
+#[derive(Debug)]
+pub(super) struct Held {
+    frames: Vec<Bytes>,
+    length: u64,
+    hash: PayloadHash,
+    _share: Vec<OwnedSemaphorePermit>,
+}
+
+/// A body on its way through.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    body: Incoming,
+    silence: Duration,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    limit: u64,
+    left: u64,
+}
+
+/// All bodies held at once, by their bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    units: u32,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let units = units(limits.buffered_bodies);
+        Self { room: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// Room for a body whose length is known: waits a moment for it.
+    async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Rejection> {
+        // One body larger than the whole budget may have all of it.
+        let wanted = units(bytes).min(self.units);
+        let room = Arc::clone(&self.room).acquire_many_owned(wanted);
+        match timeout(ROOM_WAIT, room).await {
+            Ok(Ok(share)) => Ok(share),
+            _ => Err(Rejection::Overloaded),
+        }
+    }
+
+    /// Room for the next step of a body whose length is not known. It does not wait: two such
+    /// bodies could wait for each other.
+    fn step(&self) -> Result<OwnedSemaphorePermit, Rejection> {
+        let wanted = units(STEP).min(self.units);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(wanted);
+        room.map_err(|_| Rejection::Overloaded)
+    }
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3)
+}
+
+impl Inbound {
+    pub(super) fn new(request: &Parts, body: Incoming) -> Self {
+        let awaits_continue = request.headers.contains_key(EXPECT);
+        Self { body: Some(body), awaits_continue }
+    }
+
+    /// The payload as the route wants it signed.
+    ///
+    /// # Errors
+    ///
+    /// Where the body is too large, too slow or broken, or there is no room to hold it.
+    pub(super) async fn take(
+        &mut self,
+        request: &Parts,
+        route: &Route,
+        bounds: &Bounds<'_>,
+    ) -> Result<Payload, Rejection> {
+        use crate::config::Payload as As;
+        let streamed = match route.payload {
+            As::Signed => None,
+            As::Unsigned => Some(PayloadHash::unsigned()),
+            As::ClientDigest => match request.headers.get(CONTENT_SHA256) {
+                None => None,
+                Some(digest) => {
+                    Some(PayloadHash::parse_client(digest).ok_or(Rejection::InvalidDigest)?)
+                }
+            },
+        };
+        match streamed {
+            Some(hash) => self.stream(hash, route),
+            None => self.hold(route, bounds).await,
+        }
+    }
+
+    fn stream(&mut self, hash: PayloadHash, route: &Route) -> Result<Payload, Rejection> {
+        let limit = route.max_body;
+        let body = self.body.as_ref().filter(|body| !body.is_end_stream());
+        match body.map(Body::size_hint) {
+            None => Ok(Payload::Streamed(None, hash)),
+            Some(size) if size.lower() > limit => Err(Rejection::BodyTooLarge { limit }),
+            Some(_) => {
+                let silence = route.timeouts.body_read;
+                let streamed = self.body.take().map(|body| Streamed {
+                    body,
+                    silence,
+                    timer: None,
+                    limit,
+                    left: limit,
+                });
+                Ok(Payload::Streamed(streamed, hash))
+            }
+        }
+    }
+
+    async fn hold(&mut self, route: &Route, bounds: &Bounds<'_>) -> Result<Payload, Rejection> {
+        let limit = route.max_body;
+        let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else {
+            self.body = None;
+            return Ok(Payload::Empty);
+        };
+        let size = body.size_hint();
+        if size.lower() > limit {
+            return Err(Rejection::BodyTooLarge { limit });
+        }
+        let mut holding = Holding::new(bounds.budget, limit);
+        if let Some(length) = size.exact() {
+            holding.shares.push(bounds.budget.reserve(length).await?);
+            holding.room = length;
+        }
+        self.awaits_continue = false;
+        let deadline = Instant::now() + bounds.timeouts.body_total;
+        let silence = route.timeouts.body_read;
+        while let Some(frame) = read(body, silence, deadline).await? {
+            holding.keep(frame)?;
+        }
+        self.body = None;
+        Ok(holding.finish())
+    }
+
+    /// Reads what is left of a refused body for a while. Whether the connection can go on.
+    pub(super) async fn linger(mut self) -> bool {
+        let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else {
+            return true;
+        };
+        if self.awaits_continue {
+            return false; // nothing was sent yet, and nothing shall be
+        }
+        let all_read = async {
+            let mut left = LINGER_BYTES;
+            loop {
+                match body.frame().await {
+                    None => return true,
+                    Some(Err(_)) => return false,
+                    Some(Ok(frame)) => {
+                        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                        let Some(rest) = left.checked_sub(length) else { return false };
+                        left = rest;
+                    }
+                }
+            }
+        };
+        timeout(LINGER_TIME, all_read).await.unwrap_or(false)
+    }
+}
+
+/// What a held body is bounded by, besides its route.
+pub(super) struct Bounds<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) timeouts: &'a Timeouts,
+}
+
+/// The next piece of a body; trailers are dropped, for they cannot be signed.
+async fn read(
+    body: &mut Incoming,
+    silence: Duration,
+    deadline: Instant,
+) -> Result<Option<Bytes>, Rejection> {
+    loop {
+        let until = deadline.min(Instant::now() + silence);
+        let Ok(frame) = timeout_at(until, body.frame()).await else {
+            return Err(Rejection::BodyTimeout);
+        };
+        match frame.transpose().map_err(Rejection::BodyBroken)? {
+            None => return Ok(None),
+            Some(frame) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_trailers) => {}
+            },
+        }
+    }
+}
+
+/// A body while it arrives.
+struct Holding<'a> {
+    budget: &'a Budget,
+    limit: u64,
+    /// Bytes that the shares pay for.
+    room: u64,
+    shares: Vec<OwnedSemaphorePermit>,
+    frames: Vec<Bytes>,
+    tail: BytesMut,
+    length: u64,
+    hasher: Sha256,
+}
+
+impl<'a> Holding<'a> {
+    fn new(budget: &'a Budget, limit: u64) -> Self {
+        Self {
+            budget,
+            limit,
+            room: 0,
+            shares: Vec::new(),
+            frames: Vec::new(),
+            tail: BytesMut::new(),
+            length: 0,
+            hasher: Sha256::new(),
+        }
+    }
+
+    fn keep(&mut self, frame: Bytes) -> Result<(), Rejection> {
+        self.length += frame.len() as u64;
+        if self.length > self.limit {
+            return Err(Rejection::BodyTooLarge { limit: self.limit });
+        }
+        while self.room < self.length {
+            self.shares.push(self.budget.step()?);
+            self.room += STEP;
+        }
+        self.hasher.update(&frame);
+        if frame.len() >= FRAME_KEPT {
+            self.close_tail();
+            self.frames.push(frame);
+        } else {
+            self.join(&frame);
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, frame: &[u8]) {
+        if self.tail.len() + frame.len() > TAIL {
+            self.close_tail();
+        }
+        if self.tail.capacity() == 0 {
+            // The last bytes of a body of known length need no more than themselves.
+            let expected = self.room.saturating_sub(self.length) as usize + frame.len();
+            self.tail.reserve(expected.clamp(frame.len(), TAIL));
+        }
+        self.tail.extend_from_slice(frame);
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.frames.push(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    fn finish(mut self) -> Payload {
+        self.close_tail();
+        if self.length == 0 {
+            return Payload::Empty;
+        }
+        Payload::Held(Arc::new(Held {
+            frames: self.frames,
+            length: self.length,
+            hash: PayloadHash::from_digest(self.hasher.finalize().into()),
+            _share: self.shares,
+        }))
+    }
+}
+
+impl Payload {
+    /// The payload's hash, for the signature.
+    pub(super) fn hash(&self) -> PayloadHash {
+        match self {
+            Self::Empty => PayloadHash::empty(),
+            Self::Held(held) => held.hash.clone(),
+            Self::Streamed(_, hash) => hash.clone(),
+        }
+    }
+
+    /// Its length, where it is here whole.
+    pub(super) fn held_length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Held(held) => Some(held.length),
+            Self::Streamed(..) => None,
+        }
+    }
+
+    /// The body of one send; none where it was streamed and is gone.
+    pub(super) fn body(&mut self) -> Option<SentBody> {
+        match self {
+            Self::Empty | Self::Streamed(None, _) => Some(SentBody::Empty),
+            Self::Held(held) => {
+                Some(SentBody::Held { held: Arc::clone(held), next: 0, left: held.length })
+            }
+            Self::Streamed(streamed, _) => {
+                let streamed = streamed.take();
+                streamed.map(|streamed| SentBody::Streamed(Box::new(streamed)))
+            }
+        }
+    }
+}
+
+/// A body on its way to the target.
+#[derive(Debug)]
+pub(super) enum SentBody {
+    Empty,
+    Held { held: Arc<Held>, next: usize, left: u64 },
+    Streamed(Box<Streamed>),
+}
+
+/// Why a streamed body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamError {
+    #[error("the client was silent for too long")]
+    Silent,
+    #[error("the body is larger than the route takes")]
+    TooLarge { limit: u64 },
+    #[error("the client broke off")]
+    Broken(#[source] hyper::Error),
+}
+
+impl Body for SentBody {
+    type Data = Bytes;
+    type Error = StreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Held { held, next, left } => Poll::Ready(held.frames.get(*next).map(|frame| {
+                *next += 1;
+                *left -= frame.len() as u64;
+                Ok(Frame::data(frame.clone()))
+            })),
+            Self::Streamed(streamed) => streamed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Held { left, .. } => *left == 0,
+            Self::Streamed(streamed) => streamed.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Held { left, .. } => SizeHint::with_exact(*left),
+            Self::Streamed(streamed) => streamed.body.size_hint(),
+        }
+    }
+}
+
+impl Streamed {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => return self.poll_silence(cx).map(|()| Some(Err(StreamError::Silent))),
+            Poll::Ready(frame) => frame,
+        };
+        self.timer = None;
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if frame.is_trailers() => None,
+            Some(Ok(frame)) => Some(self.count(frame)),
+            Some(Err(cause)) => Some(Err(StreamError::Broken(cause))),
+            None => None,
+        })
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let silence = self.silence;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+        timer.as_mut().poll(cx)
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, StreamError> {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.left = self.left.checked_sub(length).ok_or(StreamError::TooLarge { limit: self.limit })?;
+        Ok(frame)
+    }
+}

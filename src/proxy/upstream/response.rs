@@ -1,0 +1,143 @@
+//! The answer's body on its way back: as it comes, with back-pressure, and never a clean end
+//! where the target broke off.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::listen::Client;
+use crate::proxy::access_log::Record;
+
+/// The body of an answer, ours or a target's. The request's record is written when it is dropped.
+#[derive(Debug)]
+pub struct AnswerBody {
+    source: Source,
+    record: Record,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Option<Bytes>),
+    Target(Box<FromTarget>),
+}
+
+#[derive(Debug)]
+struct FromTarget {
+    body: Incoming,
+    silence: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Set where the end of the connection is the end of the answer (HTTP/1.0).
+    reset: Option<Client>,
+}
+
+/// Why an answer broke off after its head. The client sees a broken connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Incomplete {
+    /// The target broke off.
+    #[error("the target broke off")]
+    Broken(#[source] hyper::Error),
+    /// The target was silent for longer than `response_idle`.
+    #[error("the target was silent for too long")]
+    Silent,
+}
+
+impl AnswerBody {
+    /// An answer of ours.
+    pub(in crate::proxy) fn own(body: Bytes, record: Record) -> Self {
+        let body = Some(body).filter(|body| !body.is_empty());
+        Self { source: Source::Own(body), record }
+    }
+
+    /// A target's answer. `reset`: the client's connection, where only its end ends the answer.
+    pub(in crate::proxy) fn of_target(
+        body: Incoming,
+        silence: Duration,
+        reset: Option<Client>,
+        record: Record,
+    ) -> Self {
+        let from = FromTarget { body, silence, timer: None, reset };
+        Self { source: Source::Target(Box::new(from)), record }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Incomplete;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let this = &mut *self;
+        let frame = match &mut this.source {
+            Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Source::Target(from) => from.poll(cx),
+        };
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+            Poll::Ready(Some(Err(_))) => this.break_off(),
+            Poll::Ready(None) => this.record.complete(),
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(body) => body.is_none(),
+            Source::Target(from) => from.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            Source::Target(from) => from.body.size_hint(),
+        }
+    }
+}
+
+impl AnswerBody {
+    fn break_off(&mut self) {
+        self.record.broken();
+        if let Source::Target(from) = &self.source
+            && let Some(client) = &from.reset
+        {
+            client.reset();
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.record.complete(); // hyper does not ask past the last byte of a known length
+        }
+    }
+}
+
+impl FromTarget {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let silence = self.silence;
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(Incomplete::Broken)))
+            }
+            Poll::Pending => {
+                let timer =
+                    self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+                timer.as_mut().poll(cx).map(|()| Some(Err(Incomplete::Silent)))
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Hosts as they are compared: in lower case and without a port.
+
+use std::net::IpAddr;
+
+use http::uri::Authority;
+
+/// The host of an authority; `[::1]` keeps its brackets. `None`: it is no authority, or it holds
+/// a user's name, which no Host may.
+pub fn of_authority(authority: &str) -> Option<String> {
+    let parsed: Authority = authority.parse().ok()?;
+    if authority.contains('@') {
+        return None;
+    }
+    Some(parsed.host().trim_end_matches('.').to_ascii_lowercase())
+}
+
+/// DNS rebinding needs a name: an address in the Host is what the user typed.
+pub fn is_ip_literal(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().is_ok()
+}
+
+/// RFC 6761, 6.3: these never leave the machine.
+pub fn is_loopback_name(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_ip_literal, is_loopback_name, of_authority};
+
+    #[test]
+    fn strips_the_port_and_lowers_the_case() {
+        assert_eq!(of_authority("Orders.Internal:8480").as_deref(), Some("orders.internal"));
+        assert_eq!(of_authority("[::1]:8480").as_deref(), Some("[::1]"));
+        assert_eq!(of_authority("localhost.").as_deref(), Some("localhost"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_host() {
+        for odd in ["user@localhost", "local host", "localhost/path", ""] {
+            assert_eq!(of_authority(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn tells_addresses_from_names() {
+        assert!(is_ip_literal("127.0.0.1") && is_ip_literal("[::1]") && is_ip_literal("10.0.0.7"));
+        assert!(!is_ip_literal("127.0.0.1.evil.example") && !is_ip_literal("localhost"));
+        assert!(is_loopback_name("localhost") && is_loopback_name("app.localhost"));
+        assert!(!is_loopback_name("evillocalhost") && !is_loopback_name("localhost.evil.example"));
+    }
+}
