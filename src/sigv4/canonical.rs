@@ -18,12 +18,12 @@ impl<'a> SignedHeaders<'a> {
     pub(super) fn select(host: &'a HeaderValue, headers: &'a HeaderMap) -> Self {
         let mut lines = Vec::with_capacity(8);
         lines.push(("host", host));
-        lines.extend(
-            headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value))
-                .filter(|(name, _)| name.starts_with("x-amz-") || *name == "content-type"),
-        );
+        for (name, value) in headers {
+            let name = name.as_str();
+            if name.starts_with("x-amz-") || name == "content-type" {
+                lines.push((name, value));
+            }
+        }
         Self::of(lines)
     }
 
