@@ -1,1 +1,16 @@
-//! To be written.
+//! The way out: one TLS stack and one connector, for targets and for the sources of credentials.
+
+mod client;
+mod connect;
+mod error;
+mod resolve;
+mod sdk;
+mod tls;
+mod tracked;
+mod way;
+
+pub use client::{Client, Clients, mark_answered, was_reused};
+pub use connect::Connector;
+pub use error::ConnectError;
+pub use sdk::sdk_client;
+pub use tls::SetupError;

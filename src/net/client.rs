@@ -1,0 +1,92 @@
+//! The HTTP client: hyper-util's, which keeps connections and sends a request again by itself
+//! only where not a byte of it was written.
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::BoxError;
+
+use crate::config::Config;
+use crate::net::connect::Connector;
+use crate::net::tls::SetupError;
+use crate::net::tracked::History;
+
+/// A client for bodies of one kind.
+pub type Client<B> = legacy::Client<Connector, B>;
+
+/// Idle connections kept for each target. A burst of requests must find as many connections as
+/// the last one left, or each would cost a handshake: so no fewer than clients may be connected.
+const IDLE_FLOOR: usize = 1024;
+
+/// Makes clients that share TLS settings and a connector, each with connections of its own.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    connector: Connector,
+    idle: std::time::Duration,
+    most_idle: usize,
+}
+
+impl Clients {
+    /// The clients of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where TLS or the proxy cannot be set up.
+    pub fn new(config: &Config) -> Result<Self, SetupError> {
+        Ok(Self {
+            connector: Connector::new(config)?,
+            idle: config.upstream.idle,
+            most_idle: config.limits.connections.max(IDLE_FLOOR),
+        })
+    }
+
+    /// A client that keeps its connections.
+    pub fn pooled<B>(&self) -> Client<B>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.client(self.most_idle)
+    }
+
+    /// A client that opens a connection for each request.
+    pub fn fresh<B>(&self) -> Client<B>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.client(0)
+    }
+
+    fn client<B>(&self, most_idle: usize) -> Client<B>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new()) // without it idle connections stay for ever
+            .pool_idle_timeout(self.idle)
+            .pool_max_idle_per_host(most_idle)
+            .set_host(false) // it is signed, so it is already there
+            .build(self.connector.clone())
+    }
+}
+
+/// Notes that the answer's connection has brought one.
+pub fn mark_answered(answer: &mut Response<Incoming>) {
+    if let Some(history) = answer.extensions_mut().remove::<History>() {
+        history.answered();
+    }
+}
+
+/// Whether a send failed on a connection that had brought answers before.
+pub fn was_reused(error: &legacy::Error) -> bool {
+    let mut extras = http::Extensions::new();
+    if let Some(connection) = error.connect_info() {
+        connection.get_extras(&mut extras);
+    }
+    extras.get().is_some_and(History::has_answered)
+}

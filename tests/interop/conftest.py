@@ -1,0 +1,103 @@
+"""The programs under test: the release binary in front of a strict upstream, and the emulator."""
+
+import os
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+
+from judge import Caller
+from upstream import Upstream
+
+BINARY = os.environ["COUNTERSIGN"]
+CALLER = Caller("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2lu/+session==")
+
+
+def environment(caller: Caller) -> dict[str, str]:
+    """What an ECS task or a shell would have, and nothing of this machine's."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "AWS_ACCESS_KEY_ID": caller.key,
+        "AWS_SECRET_ACCESS_KEY": caller.secret,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **({"AWS_SESSION_TOKEN": caller.token} if caller.token else {}),
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def wait_for(port: int, process: subprocess.Popen):
+    for _ in range(200):
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("it did not listen")
+
+
+def stop(process: subprocess.Popen):
+    process.terminate()
+    assert process.wait(10) == 0, "SIGTERM and a clean drain are 0"
+
+
+@pytest.fixture(scope="session")
+def caller() -> Caller:
+    return CALLER
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory, caller):
+    """The port of a proxy whose only target is the strict upstream."""
+    folder: Path = tmp_path_factory.mktemp("proxy")
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    port = free_port()
+    with Upstream(caller, tls) as upstream:
+        (folder / "t.toml").write_text(f"""
+            listen = ["127.0.0.1:{port}"]
+            admin = false
+            upstream.ca_file = "ca.pem"
+
+            [targets.all]
+            url = "https://localhost:{upstream.port}"
+            service = "lambda"
+            region = "us-east-1"
+
+            [[routes]]
+            target = "all"
+
+            [[routes]]
+            path = "/digest"
+            target = "all"
+            payload = "client-digest"
+        """)
+        process = subprocess.Popen(
+            [BINARY, "run", "--config", folder / "t.toml"], env=environment(caller), stdout=subprocess.DEVNULL
+        )
+        wait_for(port, process)
+        yield port
+        stop(process)
+
+
+@pytest.fixture(scope="session")
+def emulator(caller):
+    """The URL of `countersign emulate`."""
+    port = free_port()
+    process = subprocess.Popen(
+        [BINARY, "emulate", "--listen", f"127.0.0.1:{port}"], env=environment(caller), stdout=subprocess.DEVNULL
+    )
+    wait_for(port, process)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
