@@ -14,13 +14,16 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
 
 use super::event::Event;
 use super::{Answer, answer};
 
 /// How many events `/stream` sends.
-pub(super) const STREAM_EVENTS: u32 = 10;
+const STREAM_EVENTS: u32 = 10;
 
 /// The built-in function's answer to an event; `body` is the event's, decoded.
 pub(super) fn handle(event: &Event<'_>, body: &[u8], stream_interval: Duration) -> Answer {
@@ -28,32 +31,54 @@ pub(super) fn handle(event: &Event<'_>, body: &[u8], stream_interval: Duration) 
     let (method, path) = (context.http.method, event.raw_path);
     let caller = context.authorizer.iam.user_arn;
     match (method, path) {
-        ("GET", "/health") => held(200, &json!({ "status": "healthy", "caller": caller })),
-        ("POST", "/process") => held(
-            200,
-            &json!({
-                "message": "Data processed successfully",
-                "received": received(body),
-                "caller": caller,
-            }),
-        ),
+        ("GET", "/health") => held(200, &Health { status: "healthy", caller }),
+        ("POST", "/process") => processed(body, caller),
         ("GET", "/stream") => stream(stream_interval),
-        _ => held(404, &json!({ "error": "Not Found", "method": method, "path": path })),
+        _ => held(404, &NotFound { error: "Not Found", method, path }),
     }
 }
 
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    caller: &'a str,
+}
+
+#[derive(Serialize)]
+struct NotFound<'a> {
+    error: &'static str,
+    method: &'a str,
+    path: &'a str,
+}
+
 /// An answer in the form that a function gives it, so that it goes the same way as any other.
-fn held(status: u16, body: &Value) -> Answer {
+fn held(status: u16, body: &impl Serialize) -> Answer {
+    returned(status, &serde_json::to_string(body).expect("a struct of strings"))
+}
+
+/// Says what was received: JSON as it came, to the byte, anything else as a string.
+fn processed(body: &[u8], caller: &str) -> Answer {
+    let text = String::from_utf8_lossy(body);
+    let received = match serde_json::from_str::<IgnoredAny>(&text) {
+        Ok(_) => text.into_owned(),
+        Err(_) => json!(text).to_string(),
+    };
+    let caller = json!(caller);
+    returned(
+        200,
+        &format!(
+            r#"{{"message":"Data processed successfully","received":{received},"caller":{caller}}}"#
+        ),
+    )
+}
+
+fn returned(status: u16, body: &str) -> Answer {
     let payload = json!({
         "statusCode": status,
         "headers": { "content-type": "application/json" },
-        "body": body.to_string(),
+        "body": body,
     });
     answer::from_payload(payload.to_string().into())
-}
-
-fn received(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
 }
 
 fn stream(interval: Duration) -> Answer {
@@ -69,6 +94,8 @@ fn stream(interval: Duration) -> Answer {
 /// Sends the events until the client has left.
 async fn send_events(mut sender: Sender<Bytes>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
+    // A late event is no reason to send the next ones in a burst.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 1..=STREAM_EVENTS {
         ticks.tick().await;
         let data = json!({ "event": number, "of": STREAM_EVENTS });
