@@ -15,18 +15,24 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("credentials", &["clock", "config", "net", "secret", "sigv4"]),
     ("listen", &["config"]),
     // What a connection is, the request path learns from the listener.
-    (
-        "proxy",
-        &["clock", "config", "credentials", "listen", "net", "routing", "secret", "sigv4"],
-    ),
+    ("proxy", &["clock", "config", "credentials", "listen", "net", "routing", "secret", "sigv4"]),
     ("admin", &["credentials", "routing"]),
     ("emulator", &["clock", "secret"]),
     ("app", &["admin", "clock", "config", "credentials", "listen", "net", "proxy"]),
     (
         "cli",
         &[
-            "app", "clock", "config", "credentials", "emulator", "net", "proxy", "routing",
-            "secret", "sigv4", "telemetry",
+            "app",
+            "clock",
+            "config",
+            "credentials",
+            "emulator",
+            "net",
+            "proxy",
+            "routing",
+            "secret",
+            "sigv4",
+            "telemetry",
         ],
     ),
 ];

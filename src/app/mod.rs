@@ -77,9 +77,7 @@ impl App {
         }
         let admin = match config.admin {
             None => None,
-            Some(address) => {
-                listen::bind(&Listen::Tcp { address, optional: false }).await?
-            }
+            Some(address) => listen::bind(&Listen::Tcp { address, optional: false }).await?,
         };
         let clients = Clients::new(&config)?;
         let proxy = Arc::new(Proxy::new(Arc::clone(&config), &stores, &clients, &clock));
@@ -160,7 +158,9 @@ async fn serve_admin(bound: Bound, health: Health, stop: CancellationToken) {
         header_bytes: 16 * 1024,
         headers: 100,
         connections: ADMIN_CONNECTIONS,
-        overloaded: Bytes::from_static(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"),
+        overloaded: Bytes::from_static(
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+        ),
     };
     let service = |_: Client| {
         let health = health.clone();

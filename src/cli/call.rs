@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::credentials::Stores;
 use crate::net::Clients;
-use crate::proxy::{Rejection, Single, Upstream};
+use crate::proxy::{Single, Upstream};
 use crate::telemetry::logs::{self, Output};
 
 /// How long the source of the credentials is waited for.
@@ -59,24 +59,20 @@ async fn call(config: &Config, stores: Stores, single: Single, include: bool) ->
         }
     };
     let Some(target) = config.targets.first() else { return Exit::Failure };
-    let store = stores.for_source(&target.credentials);
+    let Some(store) = stores.of(&target.credentials) else { return Exit::Failure };
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
     let upstream = Upstream::new(Arc::clone(target), store, Clock::system());
     let exit = match upstream.send_single(&clients, single).await {
         Ok(answer) => show(answer, include).await,
         Err(rejection) => {
-            complain(&rejection, Some(hint(&rejection)));
+            complain(&rejection, Some(rejection.hint()));
             Exit::Failure
         }
     };
     stop.cancel();
     let _ = refreshing.await; // it has nothing to say
     exit
-}
-
-fn hint(rejection: &Rejection) -> &'static str {
-    rejection.hint()
 }
 
 /// The answer as it comes; 1 from 400 up, as `curl --fail-with-body` does.

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use crate::cli::arguments::Check;
-use crate::cli::{Environment, Exit, inputs, print, run, tell};
+use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::Config;
 use crate::config::load::load;
 
 pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
-    match load(inputs(arguments.file.config.clone(), environment)) {
+    match load(&inputs(arguments.file.config.clone(), environment)) {
         Ok(config) => {
             for warning in &config.warnings {
                 tell(format_args!("warning: {warning}"));
@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
             print(summary(&config));
             Exit::Success
         }
-        Err(problems) => run::refuse(&problems),
+        Err(problems) => refuse(&problems),
     }
 }
 

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::cli::arguments::Demo;
-use crate::cli::{Exit, complain, emulate, print, serve};
+use crate::cli::{Exit, complain, emulate, print, refuse, serve};
 use crate::clock::Clock;
-use crate::config::load::{Flags, Inputs, load};
 use crate::config::LogFormat;
+use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
 use crate::emulator::{self, Emulator};
 use crate::telemetry::logs::{self, Output};
@@ -35,13 +35,14 @@ async fn demonstrate(listen: SocketAddr) -> Exit {
         }
     };
     let Ok(address) = function.local_addr() else { return Exit::Failure };
-    let config = match load(inputs(listen, address)) {
+    let config = match load(&inputs(listen, address)) {
         Ok(config) => config,
-        Err(problems) => return crate::cli::run::refuse(&problems),
+        Err(problems) => return refuse(&problems),
     };
-    let stores = Stores::fixed(emulate::signing_credentials());
+    let clock = Clock::system();
+    let stores = Stores::fixed(&config, &emulate::signing_credentials(), &clock);
     let ended = CancellationToken::new();
-    let emulator = Emulator::new(emulate::settings(vec![known], REGION, None, Clock::system()));
+    let emulator = Emulator::new(emulate::settings(vec![known], REGION, None));
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
     let exit = serve::serve(config, stores, |app| print(banner(app, address))).await;
     ended.cancel();

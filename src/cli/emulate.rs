@@ -6,7 +6,6 @@ use tokio::net::TcpListener;
 use crate::cli::arguments::Emulate;
 use crate::cli::serve::{self, Signals};
 use crate::cli::{Environment, Exit, complain, print};
-use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::emulator::{self, Emulator, Handler, KnownCredentials, Settings};
 use crate::secret::Secret;
@@ -23,12 +22,7 @@ pub(super) fn run(arguments: &Emulate, environment: &Environment) -> Exit {
         complain(&error, None);
     }
     let (known, said) = known(environment);
-    let settings = settings(
-        vec![known],
-        &arguments.region,
-        arguments.invoke.clone(),
-        Clock::system(),
-    );
+    let settings = settings(vec![known], &arguments.region, arguments.invoke.clone());
     let listen = arguments.listen;
     serve::block_on(1, async move {
         let (listener, signals) = match (TcpListener::bind(listen).await, Signals::listen()) {
@@ -56,7 +50,7 @@ fn known(environment: &Environment) -> (KnownCredentials, String) {
             let said = format!("it knows the credentials of its environment (`{access_key_id}`)");
             let known = KnownCredentials {
                 access_key_id,
-                secret: Secret::new(secret),
+                secret_access_key: Secret::new(secret),
                 session_token: read("AWS_SESSION_TOKEN").map(Secret::new),
                 arn: EXAMPLE_ARN.to_owned(),
                 expires: None,
@@ -78,7 +72,7 @@ fn known(environment: &Environment) -> (KnownCredentials, String) {
 pub(super) fn example_credentials() -> KnownCredentials {
     KnownCredentials {
         access_key_id: EXAMPLE_KEY.to_owned(),
-        secret: Secret::new(EXAMPLE_SECRET),
+        secret_access_key: Secret::new(EXAMPLE_SECRET),
         session_token: None,
         arn: EXAMPLE_ARN.to_owned(),
         expires: None,
@@ -96,13 +90,10 @@ pub(super) fn settings(
     credentials: Vec<KnownCredentials>,
     region: &str,
     invoke: Option<Uri>,
-    clock: Clock,
 ) -> Settings {
     Settings {
-        credentials,
         region: region.to_owned(),
         handler: invoke.map_or(Handler::BuiltIn, Handler::Invoke),
-        clock,
-        ..Settings::default()
+        ..Settings::new(credentials)
     }
 }

@@ -6,20 +6,22 @@ use http::request::Parts;
 use http::{Method, Request, Uri};
 
 use crate::cli::arguments::Explain;
-use crate::cli::{Environment, Exit, inputs, print, run, tell};
+use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::Config;
 use crate::config::load::load;
 use crate::proxy::choose;
 use crate::routing::{Key, Reason, host};
-use crate::sigv4::wire;
+use crate::sigv4::normalise_path;
 
 pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
-    let config = match load(inputs(arguments.file.config.clone(), environment)) {
+    let config = match load(&inputs(arguments.file.config.clone(), environment)) {
         Ok(config) => config,
-        Err(problems) => return run::refuse(&problems),
+        Err(problems) => return refuse(&problems),
     };
     let Some(request) = request(&arguments.method, &arguments.url) else {
-        tell("error: this is neither a path nor a URL\n  hint: write `/orders/7` or `http://host/orders/7`");
+        tell(
+            "error: this is neither a path nor a URL\n  hint: write `/orders/7` or `http://host/orders/7`",
+        );
         return Exit::Failure;
     };
     let host = request.uri.authority().and_then(|name| host::of_authority(name.as_str()));
@@ -30,8 +32,16 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
             let scheme = if target.tls { "https" } else { "http" };
             let scope = &target.scope;
             let _ = writeln!(text, "\nroute `{}` takes it", choice.route.name);
-            let _ = writeln!(text, "sent:   {} {scheme}://{}{}", request.method, target.authority, choice.sent);
-            let _ = writeln!(text, "signed: host, content-type, x-amz-* for {} in {}", scope.service, scope.region);
+            let _ = writeln!(
+                text,
+                "sent:   {} {scheme}://{}{}",
+                request.method, target.authority, choice.sent
+            );
+            let _ = writeln!(
+                text,
+                "signed: host, content-type, x-amz-* for {} in {}",
+                scope.service, scope.region
+            );
             Exit::Success
         }
         Err(rejection) => {
@@ -51,7 +61,7 @@ pub(super) fn request(method: &Method, url: &Uri) -> Option<Parts> {
 }
 
 fn passed_over(config: &Config, request: &Parts, host: Option<&str>) -> String {
-    let path = wire::normalise_path(request.uri.path());
+    let path = normalise_path(request.uri.path());
     let key = Key { host, method: &request.method, path: &path };
     let mut text = String::new();
     for (index, reason) in config.routes.explain(key) {

@@ -21,6 +21,7 @@ use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Verb};
 use crate::config::load::Inputs;
+use crate::config::problem::Problems;
 
 /// How the program ends. 0 is success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,13 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
 
 /// What configuration is loaded from, for a verb without flags of its own.
 fn inputs(config: Option<PathBuf>, environment: Environment) -> Inputs {
-    Inputs { config, environment, ..Inputs::default() }
+    Inputs { config, environment, search: true, ..Inputs::default() }
+}
+
+/// Every problem, and the exit code that says so.
+fn refuse(problems: &Problems) -> Exit {
+    tell(problems);
+    Exit::Configuration
 }
 
 /// A line for the person, not for a pipe.

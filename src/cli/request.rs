@@ -8,7 +8,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::cli::arguments::{OneRequest, Signing};
-use crate::cli::{Environment, Exit, complain, run};
+use crate::cli::{Environment, Exit, complain, refuse as refuse_all};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::{Flags, Inputs, load};
@@ -29,7 +29,9 @@ impl Mistyped {
     pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::Header(_) => "write `-H 'name: value'`",
-            Self::Url(_) => "write it whole, such as `https://ID.lambda-url.us-east-1.on.aws/health`",
+            Self::Url(_) => {
+                "write it whole, such as `https://ID.lambda-url.us-east-1.on.aws/health`"
+            }
             Self::Data(..) => "`-d @FILE` names a file; `-d TEXT` is the body itself",
         }
     }
@@ -86,8 +88,8 @@ pub(super) fn to_one_target(
     let environment: Environment =
         environment.into_iter().filter(|(name, _)| !name.starts_with("COUNTERSIGN_")).collect();
     let inputs = Inputs { flags, environment, ..Inputs::default() };
-    let config = load(inputs).map_err(|problems| run::refuse(&problems))?;
-    let stores = Stores::new(&config, Clock::system()).map_err(|error| {
+    let config = load(&inputs).map_err(|problems| refuse_all(&problems))?;
+    let stores = Stores::new(&config, &inputs.environment, &Clock::system()).map_err(|error| {
         complain(&error, None);
         Exit::Failure
     })?;

@@ -2,15 +2,15 @@
 
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
-use crate::cli::{Environment, Exit, complain, serve, tell};
+use crate::cli::{Environment, Exit, complain, refuse, serve};
 use crate::clock::Clock;
 use crate::config::load::{Flags, Inputs, load};
-use crate::config::problem::Problems;
 use crate::credentials::Stores;
 use crate::telemetry::logs::{self, Output};
 
 pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
-    let config = match load(inputs(arguments, environment)) {
+    let inputs = inputs(arguments, environment);
+    let config = match load(&inputs) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
@@ -21,7 +21,7 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
     app::warn(&config.warnings);
     let workers = config.workers;
     serve::block_on(workers, async move {
-        match Stores::new(&config, Clock::system()) {
+        match Stores::new(&config, &inputs.environment, &Clock::system()) {
             Ok(stores) => serve::serve(config, stores, announce).await,
             Err(error) => {
                 complain(&error, None);
@@ -29,12 +29,6 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
             }
         }
     })
-}
-
-/// Every problem, and the exit code that says so.
-pub(super) fn refuse(problems: &Problems) -> Exit {
-    tell(problems);
-    Exit::Configuration
 }
 
 fn announce(app: &App) {
@@ -61,5 +55,5 @@ fn inputs(arguments: Run, environment: Environment) -> Inputs {
         service: arguments.signing.service,
         profile: arguments.signing.profile,
     };
-    Inputs { config: arguments.file.config, environment, flags }
+    Inputs { config: arguments.file.config, environment, flags, search: true }
 }

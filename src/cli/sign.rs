@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Sign;
 use crate::cli::request::{Mistyped, to_one_target};
-use crate::cli::{Environment, Exit, complain, emulate, explain, inputs, print, run, serve, tell};
+use crate::cli::{
+    Environment, Exit, complain, emulate, explain, inputs, print, refuse, serve, tell,
+};
 use crate::clock::Clock;
 use crate::config::Target;
 use crate::config::load::load;
@@ -67,9 +69,9 @@ fn subject(arguments: &Sign, environment: Environment) -> Result<Subject, Exit> 
         let (config, stores) = to_one_target(url, &arguments.signing, environment)?;
         return of_table(&config, stores, &request, None);
     }
-    let config = load(inputs(arguments.file.config.clone(), environment))
-        .map_err(|problems| run::refuse(&problems))?;
-    let stores = Stores::new(&config, Clock::system()).map_err(|error| {
+    let inputs = inputs(arguments.file.config.clone(), environment);
+    let config = load(&inputs).map_err(|problems| refuse(&problems))?;
+    let stores = Stores::new(&config, &inputs.environment, &Clock::system()).map_err(|error| {
         complain(&error, None);
         Exit::Failure
     })?;
@@ -98,7 +100,9 @@ fn of_table(
 }
 
 async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) -> Exit {
-    let store = subject.stores.for_source(&subject.target.credentials);
+    let Some(store) = subject.stores.of(&subject.target.credentials) else {
+        return Exit::Failure;
+    };
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(subject.stores.run(stop.clone()));
     let credentials = match store.get(PATIENCE).await {
@@ -120,7 +124,8 @@ async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) ->
         headers: &mut headers,
         payload: &payload,
     };
-    let steps = Signer::new(target.scope.clone()).explain(unsigned, &credentials, Clock::system().now());
+    let steps =
+        Signer::new(target.scope.clone()).explain(unsigned, &credentials, Clock::system().now());
     print(format!(
         "canonical request:\n{}\n\nstring to sign:\n{}\n\nauthorization:\n{}\n",
         steps.redacted_canonical_request(),

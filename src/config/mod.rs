@@ -1,4 +1,4 @@
-//! The configuration: what the file says ([`file`]), how it is merged ([`load`]), and what the
+//! The configuration: found and merged ([`load`]), read key by key, and resolved to what the
 //! program needs ([`Config`]), with every problem in one go ([`problem`]).
 
 use std::net::SocketAddr;
@@ -6,14 +6,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::HeaderName;
 use http::uri::Authority;
-use http::{HeaderValue, Method};
 
+use crate::routing::{Conflict, Found, HostPattern, Key, Reason, Rule, Table};
 use crate::secret::Secret;
 use crate::sigv4::Scope;
 
+mod defaults;
+mod infer;
+pub mod load;
+mod origin;
 pub mod problem;
+mod reader;
+mod resolve;
+mod values;
 
 /// A configuration that is right: every value parsed, every name resolved.
 #[derive(Debug)]
@@ -79,17 +87,6 @@ pub struct Guard {
     pub origins: Vec<String>,
     /// `allowed_origins = ["*"]`.
     pub any_origin: bool,
-}
-
-/// A host as routes and `allowed_hosts` write it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// `*`
-    Any,
-    /// `orders.internal`, lower case.
-    Exact(String),
-    /// `*.internal`: kept as `.internal`, lower case.
-    Suffix(String),
 }
 
 /// Which requests are written to the access log.
@@ -256,7 +253,7 @@ pub struct Route {
     /// Where it sends to.
     pub target: Arc<Target>,
     /// Which requests it takes; kept for `explain`.
-    pub matches: Matches,
+    pub matches: Rule,
     /// What becomes of the path.
     pub rewrite: Rewrite,
     /// How its payload is signed.
@@ -271,17 +268,6 @@ pub struct Route {
     pub response_headers: HeaderChanges,
     /// Its time-outs.
     pub timeouts: ExchangeTimeouts,
-}
-
-/// Which requests a route takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matches {
-    /// The host; `None`: any, or none at all.
-    pub host: Option<HostPattern>,
-    /// The path.
-    pub path: crate::routing::PathPattern,
-    /// The methods; empty: any.
-    pub methods: Vec<Method>,
 }
 
 /// What becomes of the path before the target's base path is put before it.
@@ -319,5 +305,27 @@ pub struct HeaderChanges {
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
-    table: crate::routing::Table,
+    table: Table,
+}
+
+impl RouteTable {
+    fn new(routes: Vec<Route>) -> Result<Self, Vec<(usize, Conflict)>> {
+        let table = Table::new(routes.iter().map(|route| route.matches.clone()).collect())?;
+        Ok(Self { routes: routes.into_iter().map(Arc::new).collect(), table })
+    }
+
+    /// All routes, in the order of the file.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The route of a request.
+    pub fn find<'p>(&'p self, key: Key<'p>) -> Found<'p> {
+        self.table.find(key)
+    }
+
+    /// For each route, why it does or does not take the request.
+    pub fn explain(&self, key: Key<'_>) -> Vec<(usize, Reason)> {
+        self.table.explain(key)
+    }
 }

@@ -74,13 +74,15 @@ pub async fn bind(listen: &Listen) -> Result<Option<Bound>, BindError> {
             Err(cause) if *optional && is_missing_family(&cause) => Ok(None),
             Err(cause) => Err(refused(address.to_string(), tcp_hint(*address, &cause), cause)),
         },
-        Listen::Unix { path, mode, group } => match bind_unix(path, *mode, group.as_deref()).await {
-            Ok(listener) => Ok(Some(Bound::Unix(listener, SocketFile(path.clone())))),
-            Err(cause) => {
-                let address = format!("unix:{}", path.display());
-                Err(refused(address, unix_hint(path, group.as_deref(), &cause), cause))
+        Listen::Unix { path, mode, group } => {
+            match bind_unix(path, *mode, group.as_deref()).await {
+                Ok(listener) => Ok(Some(Bound::Unix(listener, SocketFile(path.clone())))),
+                Err(cause) => {
+                    let address = format!("unix:{}", path.display());
+                    Err(refused(address, unix_hint(path, group.as_deref(), &cause), cause))
+                }
             }
-        },
+        }
     }
 }
 

@@ -64,11 +64,9 @@ impl ClientIo {
         if self.wait.begun != begun {
             self.wait = Wait { since: Instant::now(), begun, head: false };
         }
-        let limit =
-            if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
+        let limit = if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
         let deadline = self.wait.since + limit;
-        let timer =
-            self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }

@@ -60,7 +60,10 @@ mod tests {
     fn names_of_aws_are_absolute() {
         let url = "abc.lambda-url.us-east-1.on.aws";
         assert_eq!(absolute(url), Some(format!("{url}.")));
-        assert_eq!(absolute("sts.eu-west-1.amazonaws.com"), Some("sts.eu-west-1.amazonaws.com.".into()));
+        assert_eq!(
+            absolute("sts.eu-west-1.amazonaws.com"),
+            Some("sts.eu-west-1.amazonaws.com.".into())
+        );
         assert_eq!(absolute("abc.on.aws."), None);
         assert_eq!(absolute("orders.internal"), None);
     }

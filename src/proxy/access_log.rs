@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::config::{AccessLog, Logged, LoggedPath, Route};
 use crate::proxy::rejection::Rejection;
+use crate::proxy::upstream::Attempts;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -22,8 +23,7 @@ pub(super) struct Record {
     pub(super) route: Option<Arc<Route>>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) attempts: u32,
-    pub(super) signing: Duration,
+    pub(super) attempts: Attempts,
     first_byte: Option<Duration>,
     status: Option<StatusCode>,
     origin: Origin,
@@ -52,8 +52,7 @@ impl Record {
             route: None,
             bytes_in: 0,
             bytes_out: 0,
-            attempts: 0,
-            signing: Duration::ZERO,
+            attempts: Attempts::default(),
             first_byte: None,
             status: None,
             origin: Origin::Nobody,
@@ -130,8 +129,8 @@ impl Drop for Record {
             bytes_out = self.bytes_out,
             duration_ms = milliseconds(total),
             first_byte_ms = self.first_byte.map(milliseconds),
-            sign_ms = milliseconds(self.signing),
-            attempts = self.attempts,
+            sign_ms = milliseconds(self.attempts.signing),
+            attempts = self.attempts.count,
             aws_request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
             trace_id = self.trace_id.as_ref().and_then(|id| id.to_str().ok()),
             "request"

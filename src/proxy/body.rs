@@ -325,6 +325,16 @@ impl<'a> Holding<'a> {
 }
 
 impl Payload {
+    /// A body that is here whole, outside any budget.
+    pub(super) fn whole(body: Bytes) -> Self {
+        if body.is_empty() {
+            return Self::Empty;
+        }
+        let hash = PayloadHash::of(&body);
+        let length = body.len() as u64;
+        Self::Held(Arc::new(Held { frames: vec![body], length, hash, _share: Vec::new() }))
+    }
+
     /// The payload's hash, for the signature.
     pub(super) fn hash(&self) -> PayloadHash {
         match self {
@@ -414,10 +424,7 @@ impl Body for SentBody {
 }
 
 impl Streamed {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return self.poll_silence(cx).map(|()| Some(Err(StreamError::Silent))),
             Poll::Ready(frame) => frame,
@@ -439,7 +446,8 @@ impl Streamed {
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, StreamError> {
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        self.left = self.left.checked_sub(length).ok_or(StreamError::TooLarge { limit: self.limit })?;
+        self.left =
+            self.left.checked_sub(length).ok_or(StreamError::TooLarge { limit: self.limit })?;
         Ok(frame)
     }
 }

@@ -6,7 +6,7 @@ use http::header::{HOST, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
-use crate::config::{Guard, HostPattern};
+use crate::config::Guard;
 use crate::listen::Peer;
 use crate::proxy::rejection::Rejection;
 use crate::routing::host;
@@ -124,7 +124,8 @@ fn refuse_cross_site(
     for origin in origins {
         let known = origin.to_str().is_ok_and(|origin| {
             let origin = origin.to_ascii_lowercase();
-            let own = authority.map(|authority| format!("http://{}", authority.to_ascii_lowercase()));
+            let own =
+                authority.map(|authority| format!("http://{}", authority.to_ascii_lowercase()));
             guard.origins.contains(&origin) || own == Some(origin)
         });
         if !known {
@@ -132,17 +133,4 @@ fn refuse_cross_site(
         }
     }
     Ok(())
-}
-
-impl HostPattern {
-    /// Whether a host, in lower case and without its port, fits.
-    pub fn takes(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(name) => name == host,
-            Self::Suffix(suffix) => {
-                host.len() > suffix.len() && host.ends_with(suffix.as_str())
-            }
-        }
-    }
 }

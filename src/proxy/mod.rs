@@ -20,8 +20,8 @@ use hyper::body::Incoming;
 
 pub use rejection::{Rejection, overloaded_on_the_wire};
 pub use route::{Choice, choose};
-pub use upstream::Upstream;
 pub use upstream::response::{AnswerBody, Incomplete};
+pub use upstream::{Single, Upstream};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,7 +29,7 @@ use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
 use crate::proxy::access_log::Record;
-use crate::proxy::body::{Bounds, Budget, Inbound, SentBody};
+use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::upstream::Senders;
 
@@ -125,7 +125,7 @@ impl Proxy {
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
         };
         let mut answer =
-            served.upstreams[index].send(&served.senders, outgoing, record).await?;
+            served.upstreams[index].send(&served.senders, outgoing, &mut record.attempts).await?;
         record.answered(answer.status(), answer.headers());
         headers::incoming(answer.headers_mut(), &route.response_headers);
         Ok((answer, route.timeouts.response_idle))
@@ -140,7 +140,9 @@ impl Proxy {
 impl Served {
     fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
         let upstream = |target: &Arc<crate::config::Target>| {
-            let store = stores.for_source(&target.credentials);
+            let store = stores
+                .of(&target.credentials)
+                .expect("there is a store for each source of a target");
             Arc::new(Upstream::new(Arc::clone(target), store, clock.clone()))
         };
         let made: Vec<_> =

@@ -94,6 +94,11 @@ impl Rejection {
         self.face().code
     }
 
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        self.face().hint
+    }
+
     /// RFC 9209's error type.
     pub fn proxy_error(&self) -> &'static str {
         self.face().error
@@ -305,34 +310,42 @@ impl Rejection {
 fn connect(cause: &ConnectError) -> Face {
     let gateway = StatusCode::BAD_GATEWAY;
     match cause {
-        ConnectError::Dns { .. } => {
-            face(gateway, "dns_error", "dns_error", "check the name and the region in the target's URL")
-        }
-        ConnectError::Refused { .. } => {
+        ConnectError::Dns(_) => face(
+            gateway,
+            "dns_error",
+            "dns_error",
+            "check the name and the region in the target's URL",
+        ),
+        ConnectError::Refused(_) => {
             face(gateway, "connection_refused", "connection_refused", "check the target's URL")
         }
-        ConnectError::TimedOut { .. } => face(
+        ConnectError::TimedOut(_) => face(
             StatusCode::GATEWAY_TIMEOUT,
             "connection_timeout",
             "connection_timeout",
             "Function URLs are on the public internet: a VPC needs a NAT gateway or IPv6",
         ),
-        ConnectError::Certificate { .. } => face(
+        ConnectError::Certificate(_) => face(
             gateway,
             "tls_certificate_error",
             "tls_certificate_error",
             "where a company's proxy opens TLS, name its CA in `upstream.ca_file`",
         ),
-        ConnectError::Tls { .. } => {
-            face(gateway, "tls_protocol_error", "tls_protocol_error", "the target must speak TLS 1.2 or 1.3")
-        }
-        ConnectError::Proxy { .. } => face(
+        ConnectError::Tls(_) => face(
+            gateway,
+            "tls_protocol_error",
+            "tls_protocol_error",
+            "the target must speak TLS 1.2 or 1.3",
+        ),
+        ConnectError::Proxy(_) => face(
             gateway,
             "destination_unavailable",
             "proxy_refused",
             "`upstream.proxy` did not let the connection through",
         ),
-        _ => face(gateway, "destination_unavailable", "connect_failed", "the log has the cause"),
+        ConnectError::Other(_) => {
+            face(gateway, "destination_unavailable", "connect_failed", "the log has the cause")
+        }
     }
 }
 

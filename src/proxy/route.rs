@@ -11,7 +11,7 @@ use http::uri::PathAndQuery;
 use crate::config::{Config, Rewrite, Route};
 use crate::proxy::rejection::Rejection;
 use crate::routing::{Found, Key, Params};
-use crate::sigv4::wire;
+use crate::sigv4::{normalise_path, normalise_query, without_presign};
 
 /// A request's route, and what its target is asked for.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub fn choose<'a>(
     request: &Parts,
     host: Option<&str>,
 ) -> Result<Choice<'a>, Rejection> {
-    let path = wire::normalise_path(request.uri.path());
+    let path = normalise_path(request.uri.path());
     let key = Key { host, method: &request.method, path: &path };
     match config.routes.find(key) {
         Found::Nothing => Err(Rejection::NoRoute),
@@ -50,24 +50,46 @@ pub fn choose<'a>(
 fn sent(
     route: &Route,
     request: &Parts,
-    path: &Cow<'_, str>,
+    path: &str,
     params: &Params<'_>,
 ) -> Result<PathAndQuery, Rejection> {
-    let query = request.uri.query().map(|query| match wire::without_presign(query) {
-        Cow::Borrowed(query) => wire::normalise_query(query),
-        Cow::Owned(query) => Cow::Owned(wire::normalise_query(&query).into_owned()),
-    });
-    let rewritten = rewrite(&route.rewrite, path, params);
     let base = &route.target.base_path;
-    let untouched = base.is_empty()
-        && matches!((path, &rewritten), (Cow::Borrowed(_), Cow::Borrowed(_)))
-        && rewritten.len() == path.len()
-        && matches!(query, None | Some(Cow::Borrowed(_)));
-    if let (true, Some(as_it_came)) = (untouched, request.uri.path_and_query()) {
-        return Ok(as_it_came.clone());
+    let as_it_came = request.uri.path_and_query();
+    match (&route.rewrite, as_it_came) {
+        (Rewrite::Keep, Some(as_it_came)) => on_the_wire(base, as_it_came),
+        (rewrite, _) => {
+            let path = rewritten(rewrite, path, params);
+            join(base, &path, request.uri.query().map(query))
+        }
     }
-    let mut sent = format!("{base}{rewritten}");
-    if let Some(query) = query {
+}
+
+/// A path and query as they are sent and signed: normalised, below the target's base path.
+///
+/// # Errors
+///
+/// Where they make no valid request target.
+pub(super) fn on_the_wire(base: &str, typed: &PathAndQuery) -> Result<PathAndQuery, Rejection> {
+    let path = normalise_path(typed.path());
+    let query = typed.query().map(query);
+    match (&path, &query) {
+        (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))) if base.is_empty() => Ok(typed.clone()),
+        _ => join(base, &path, query),
+    }
+}
+
+/// A query without a signature of the client's own, and as all readings of it agree on.
+fn query(typed: &str) -> Cow<'_, str> {
+    match without_presign(typed) {
+        Cow::Borrowed(query) => normalise_query(query),
+        Cow::Owned(query) => Cow::Owned(normalise_query(&query).into_owned()),
+    }
+}
+
+fn join(base: &str, path: &str, query: Option<Cow<'_, str>>) -> Result<PathAndQuery, Rejection> {
+    let mut sent = format!("{base}{path}");
+    // A query that held nothing but what is not sent goes with its mark.
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
         sent.push('?');
         sent.push_str(&query);
     }
@@ -75,7 +97,7 @@ fn sent(
         .map_err(|cause| Rejection::Unsendable(cause.into()))
 }
 
-fn rewrite<'p>(rewrite: &Rewrite, path: &'p str, params: &Params<'_>) -> Cow<'p, str> {
+fn rewritten<'p>(rewrite: &Rewrite, path: &'p str, params: &Params<'_>) -> Cow<'p, str> {
     match rewrite {
         Rewrite::Keep => Cow::Borrowed(path),
         Rewrite::StripPrefix(prefix) => match path.strip_prefix(prefix.as_str()) {

@@ -4,6 +4,28 @@ use std::net::IpAddr;
 
 use http::uri::Authority;
 
+/// A host as routes and `allowed_hosts` write it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `*`
+    Any,
+    /// `orders.internal`, lower case.
+    Exact(String),
+    /// `*.internal`: kept as `.internal`, lower case.
+    Suffix(String),
+}
+
+impl HostPattern {
+    /// Whether a host, in lower case and without its port, fits.
+    pub fn takes(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(name) => name == host,
+            Self::Suffix(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+}
+
 /// The host of an authority; `[::1]` keeps its brackets. `None`: it is no authority, or it holds
 /// a user's name, which no Host may.
 pub fn of_authority(authority: &str) -> Option<String> {

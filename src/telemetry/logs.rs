@@ -36,11 +36,7 @@ const CAPPED: [&str; 2] = ["aws_sigv4=debug", "aws_smithy_runtime=debug"];
 /// # Errors
 ///
 /// Where `filter` is not in `RUST_LOG` syntax.
-pub fn start(
-    filter: &str,
-    format: Option<LogFormat>,
-    output: Output,
-) -> Result<(), FilterError> {
+pub fn start(filter: &str, format: Option<LogFormat>, output: Output) -> Result<(), FilterError> {
     let parsed = parse(filter)?;
     let terminal = match output {
         Output::Stdout => std::io::stdout().is_terminal(),

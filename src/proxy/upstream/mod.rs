@@ -5,6 +5,8 @@ pub(super) mod response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::header::HOST;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -13,11 +15,18 @@ use hyper_util::client::legacy::Error;
 use crate::clock::Clock;
 use crate::config::{ExchangeTimeouts, Target};
 use crate::credentials::Store;
-use crate::net::{Client, ConnectError};
-use crate::proxy::access_log::Record;
+use crate::net::{Client, Clients, ConnectError, mark_answered, was_reused};
 use crate::proxy::body::{Payload, SentBody, StreamError};
 use crate::proxy::rejection::Rejection;
+use crate::proxy::route::on_the_wire;
 use crate::sigv4::{Signer, Unsigned};
+
+/// A person who calls by hand can end it by hand.
+const WITHOUT_HURRY: ExchangeTimeouts = ExchangeTimeouts {
+    body_read: Duration::from_secs(905),
+    response_head: Duration::from_secs(905),
+    response_idle: Duration::from_secs(905),
+};
 
 /// A target with what it takes to sign for it and to reach it.
 #[derive(Debug)]
@@ -46,6 +55,13 @@ pub(super) struct Outgoing {
     pub(super) patience: Duration,
 }
 
+/// What the attempts of one request took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attempts {
+    pub(super) count: u32,
+    pub(super) signing: Duration,
+}
+
 impl Upstream {
     /// An upstream for `target`.
     pub fn new(target: Arc<Target>, credentials: Store, clock: Clock) -> Self {
@@ -62,18 +78,18 @@ impl Upstream {
         &self,
         senders: &Senders,
         mut outgoing: Outgoing,
-        record: &mut Record,
+        attempts: &mut Attempts,
     ) -> Result<Response<Incoming>, Rejection> {
         let again = outgoing.may_be_sent_twice().then(|| outgoing.headers.clone());
         let headers = std::mem::take(&mut outgoing.headers);
-        let failed = match self.attempt(&senders.pooled, &mut outgoing, headers, record).await? {
+        let failed = match self.attempt(&senders.pooled, &mut outgoing, headers, attempts).await? {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
         // A kept connection that died as the request went out says nothing of the target.
         match again {
             Some(headers) if failed.on_kept_connection() => {
-                let sent = self.attempt(&senders.fresh, &mut outgoing, headers, record).await?;
+                let sent = self.attempt(&senders.fresh, &mut outgoing, headers, attempts).await?;
                 sent.map_err(Failed::into_rejection)
             }
             _ => Err(failed.into_rejection()),
@@ -86,14 +102,18 @@ impl Upstream {
         client: &Client<SentBody>,
         outgoing: &mut Outgoing,
         headers: HeaderMap,
-        record: &mut Record,
+        attempts: &mut Attempts,
     ) -> Result<Result<Response<Incoming>, Failed>, Rejection> {
-        let request = self.signed(outgoing, headers, record).await?;
-        record.attempts += 1;
+        let request = self.signed(outgoing, headers, attempts).await?;
+        attempts.count += 1;
         let limit = outgoing.timeouts.response_head;
         match tokio::time::timeout(limit, client.request(request)).await {
             Err(_elapsed) => Err(Rejection::ResponseTimeout),
-            Ok(sent) => Ok(sent.map_err(Failed)),
+            Ok(Ok(mut answer)) => {
+                mark_answered(&mut answer);
+                Ok(Ok(answer))
+            }
+            Ok(Err(error)) => Ok(Err(Failed(error))),
         }
     }
 
@@ -102,7 +122,7 @@ impl Upstream {
         &self,
         outgoing: &mut Outgoing,
         mut headers: HeaderMap,
-        record: &mut Record,
+        attempts: &mut Attempts,
     ) -> Result<Request<SentBody>, Rejection> {
         let credentials =
             self.credentials.get(outgoing.patience).await.map_err(Rejection::NoCredentials)?;
@@ -117,7 +137,7 @@ impl Upstream {
             payload: &outgoing.payload.hash(),
         };
         self.signer.sign(unsigned, &credentials, self.clock.now());
-        record.signing += began.elapsed();
+        attempts.signing += began.elapsed();
         let mut request = Request::new(body);
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = self.uri(outgoing.sent.clone())?;
@@ -135,6 +155,47 @@ impl Upstream {
     }
 }
 
+/// A request of a person's own, for `call`.
+#[derive(Debug)]
+pub struct Single {
+    /// The method.
+    pub method: Method,
+    /// Path and query; what SigV4 demands of them is done here.
+    pub sent: PathAndQuery,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// How long credentials are waited for.
+    pub patience: Duration,
+}
+
+impl Upstream {
+    /// Sends one request of a person's own.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no credentials or no answer.
+    pub async fn send_single(
+        &self,
+        clients: &Clients,
+        single: Single,
+    ) -> Result<Response<Incoming>, Rejection> {
+        let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
+        let mut headers = single.headers;
+        headers.insert(HOST, self.target.host.clone());
+        let outgoing = Outgoing {
+            method: single.method,
+            sent: on_the_wire(&self.target.base_path, &single.sent)?,
+            headers,
+            payload: Payload::whole(single.body),
+            timeouts: WITHOUT_HURRY,
+            patience: single.patience,
+        };
+        self.send(&senders, outgoing, &mut Attempts::default()).await
+    }
+}
+
 impl Outgoing {
     /// Whether a second send does no harm: the method says so (RFC 9110, 9.2.2) and the body is
     /// still here.
@@ -148,7 +209,7 @@ struct Failed(Error);
 
 impl Failed {
     fn on_kept_connection(&self) -> bool {
-        crate::net::was_reused(&self.0) && !self.0.is_connect()
+        was_reused(&self.0) && !self.0.is_connect()
     }
 
     fn into_rejection(self) -> Rejection {
@@ -180,5 +241,5 @@ fn client_fault(error: &Error) -> Option<&StreamError> {
 }
 
 fn causes<'e>(error: &'e Error) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+    std::iter::successors(std::error::Error::source(error), |cause| (**cause).source())
 }

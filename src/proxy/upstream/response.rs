@@ -134,8 +134,7 @@ impl FromTarget {
                 Poll::Ready(frame.map(|frame| frame.map_err(Incomplete::Broken)))
             }
             Poll::Pending => {
-                let timer =
-                    self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
                 timer.as_mut().poll(cx).map(|()| Some(Err(Incomplete::Silent)))
             }
         }

@@ -1,0 +1,38 @@
+//! Every number that holds where nothing is written, with its reason.
+
+use std::time::Duration;
+
+use crate::config::{ExchangeTimeouts, Limits, Timeouts};
+
+/// Apps on loopback, IPv4 first.
+pub(super) const LISTEN: [&str; 2] = ["127.0.0.1:8480", "[::1]:8480"];
+/// The port beside it.
+pub(super) const ADMIN: &str = "127.0.0.1:8481";
+/// Function URLs keep a connection for 20 s or more; one that we close first is never stale.
+pub(super) const UPSTREAM_IDLE: Duration = Duration::from_secs(20);
+/// Lambda's limit for an event: 6 MB (AWS, Lambda quotas).
+pub(super) const MAX_BODY: u64 = 6 << 20;
+/// API Gateway's: 10 MB (AWS, API Gateway quotas).
+pub(super) const MAX_BODY_EXECUTE_API: u64 = 10 << 20;
+/// Where the AWS Lambda Web Adapter can pick a client's own `Authorization` up.
+pub(super) const AUTHORIZATION: &str = "x-forwarded-authorization";
+/// Only the user of the process may connect to a unix socket.
+pub(super) const SOCKET_MODE: u32 = 0o600;
+
+pub(super) const LIMITS: Limits =
+    Limits { connections: 4096, buffered_bodies: 64 << 20, header_bytes: 64 << 10, headers: 128 };
+
+/// A function may run for 900 s; it must time out by itself before we do.
+const FUNCTION: Duration = Duration::from_secs(905);
+
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    header_read: Duration::from_secs(10),
+    client_idle: Duration::from_secs(120), // clients' pools often keep 90 s: they close first
+    exchange: ExchangeTimeouts {
+        body_read: Duration::from_secs(30),
+        response_head: FUNCTION,
+        response_idle: FUNCTION,
+    },
+    body_total: Duration::from_secs(120),
+    connect: Duration::from_secs(5),
+};

@@ -1,0 +1,242 @@
+//! What was typed, key by key. Each key is taken once; what is left is unknown. Every mistake is
+//! noted with its place, and reading goes on.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use figment::value::{Dict, Value};
+
+use crate::config::origin::Origins;
+use crate::config::problem::Problem;
+use crate::config::values::{Wrong, nearest};
+
+/// What all readers of one configuration share.
+pub(super) struct Notes {
+    pub(super) origins: Origins,
+    pub(super) problems: RefCell<Vec<Problem>>,
+    pub(super) warnings: RefCell<Vec<Problem>>,
+}
+
+/// A table.
+pub(super) struct Reader<'a> {
+    notes: &'a Notes,
+    path: String,
+    table: &'a Dict,
+    known: RefCell<BTreeSet<&'static str>>,
+}
+
+/// A value, with its place.
+#[derive(Clone)]
+pub(super) struct Entry<'a> {
+    notes: &'a Notes,
+    path: String,
+    value: &'a Value,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(notes: &'a Notes, path: String, table: &'a Dict) -> Self {
+        Self { notes, path, table, known: RefCell::default() }
+    }
+
+    /// The value of a key.
+    pub(super) fn take(&self, key: &'static str) -> Option<Entry<'a>> {
+        self.known.borrow_mut().insert(key);
+        let value = self.table.get(key)?;
+        Some(Entry { notes: self.notes, path: join(&self.path, key), value })
+    }
+
+    /// The table of a key.
+    pub(super) fn table(&self, key: &'static str) -> Option<Reader<'a>> {
+        self.take(key)?.table()
+    }
+
+    /// All entries of a table whose keys are names.
+    pub(super) fn named(&self) -> Vec<(String, Entry<'a>)> {
+        let entry = |(name, value): (&'a String, &'a Value)| {
+            let path = join(&self.path, name);
+            (name.clone(), Entry { notes: self.notes, path, value })
+        };
+        self.table.iter().map(entry).collect()
+    }
+
+    /// A problem with a key of this table, whether it was written or not.
+    pub(super) fn problem(&self, key: &str, wrong: Wrong) {
+        self.notes.problem(join(&self.path, key), wrong);
+    }
+
+    /// A problem with the table as a whole.
+    pub(super) fn problem_here(&self, wrong: Wrong) {
+        self.notes.problem(self.path.clone(), wrong);
+    }
+
+    /// Notes what was not taken. A variable too many is no reason to stop: many things put
+    /// variables into a container.
+    pub(super) fn finish(&self) {
+        let known = self.known.borrow();
+        for key in self.table.keys().filter(|key| !known.contains(key.as_str())) {
+            let path = join(&self.path, key);
+            let hint = match nearest(key, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known are {}", list(known.iter())),
+            };
+            let wrong = Wrong::new(format!("unknown key `{key}`"), hint);
+            let problem = self.notes.describe(path.clone(), wrong);
+            match self.notes.origins.is_environment(&path) {
+                true => self.notes.warnings.borrow_mut().push(problem),
+                false => self.notes.problems.borrow_mut().push(problem),
+            }
+        }
+    }
+}
+
+impl Notes {
+    pub(super) fn problem(&self, path: String, wrong: Wrong) {
+        let problem = self.describe(path, wrong);
+        self.problems.borrow_mut().push(problem);
+    }
+
+    fn describe(&self, path: String, wrong: Wrong) -> Problem {
+        let source = self.origins.of(&path);
+        Problem { key: path, source, message: wrong.message, hint: Some(wrong.hint) }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn list<'k>(words: impl Iterator<Item = &'k &'static str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl<'a> Entry<'a> {
+    /// A problem with this value.
+    pub(super) fn problem(&self, wrong: Wrong) {
+        self.notes.problem(self.path.clone(), wrong);
+    }
+
+    fn mistyped<T>(&self, expected: &str) -> Option<T> {
+        let found = match self.value {
+            Value::String(..) | Value::Char(..) => "a string",
+            Value::Bool(..) => "a boolean",
+            Value::Num(..) => "a number",
+            Value::Dict(..) => "a table",
+            Value::Array(..) => "a list",
+            Value::Empty(..) => "nothing",
+        };
+        self.problem(Wrong::new(format!("this is {found}"), format!("write {expected}")));
+        None
+    }
+
+    /// Variables and flags are text: what they mean, the key says.
+    fn is_text_only(&self) -> bool {
+        !self.notes.origins.is_file(&self.path)
+    }
+
+    /// Whether it is a table.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value, Value::Dict(..))
+    }
+
+    /// Whether it is `false`.
+    pub(super) fn is_false(&self) -> bool {
+        match self.value {
+            Value::Bool(_, value) => !value,
+            Value::String(_, text) => self.is_text_only() && text == "false",
+            _ => false,
+        }
+    }
+
+    /// A string.
+    pub(super) fn string(&self, expected: &str) -> Option<String> {
+        match self.value {
+            Value::String(_, text) => Some(text.clone()),
+            _ => self.mistyped(expected),
+        }
+    }
+
+    /// A string, read further; its mistakes are noted here.
+    pub(super) fn parsed<T>(
+        &self,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let text = self.string(expected)?;
+        parse(&text).map_err(|wrong| self.problem(wrong)).ok()
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.value {
+            Value::Bool(_, value) => Some(*value),
+            Value::String(_, text) if self.is_text_only() => match text.as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => self.mistyped("`true` or `false`"),
+            },
+            _ => self.mistyped("`true` or `false`"),
+        }
+    }
+
+    /// A count of something, from 1 up.
+    pub(super) fn count(&self) -> Option<usize> {
+        let number = match self.value {
+            Value::Num(_, number) => number.to_i128().or(number.to_u128().map(|n| n as i128)),
+            Value::String(_, text) if self.is_text_only() => text.parse().ok(),
+            _ => None,
+        };
+        match number.and_then(|number| usize::try_from(number).ok()) {
+            Some(0) => {
+                self.problem(Wrong::new(
+                    "`0` would let nothing through",
+                    "write a number from 1 up",
+                ));
+                None
+            }
+            Some(count) => Some(count),
+            None => self.mistyped("a whole number from 1 up, without quotes"),
+        }
+    }
+
+    /// A share, from 0 to 1.
+    pub(super) fn share(&self) -> Option<f64> {
+        let number = match self.value {
+            Value::Num(_, number) => number
+                .to_f64()
+                .or(number.to_i128().map(|n| n as f64))
+                .or(number.to_u128().map(|n| n as f64)),
+            _ => None,
+        };
+        number
+            .filter(|share| (0.0..=1.0).contains(share))
+            .or_else(|| self.mistyped("a number from 0 to 1"))
+    }
+
+    /// A list of anything; a single string may stand for a list of one.
+    pub(super) fn list(&self) -> Option<Vec<Entry<'a>>> {
+        let entry = |(position, value): (usize, &'a Value)| Entry {
+            notes: self.notes,
+            path: format!("{}[{position}]", self.path),
+            value,
+        };
+        match self.value {
+            Value::Array(_, values) => Some(values.iter().enumerate().map(entry).collect()),
+            _ => self.mistyped("a list, in brackets"),
+        }
+    }
+
+    /// A list of strings.
+    pub(super) fn strings(&self, expected: &str) -> Option<Vec<(Entry<'a>, String)>> {
+        let entries = self.list()?;
+        let read = |entry: Entry<'a>| entry.string(expected).map(|text| (entry, text));
+        Some(entries.into_iter().filter_map(read).collect())
+    }
+
+    /// A table.
+    pub(super) fn table(&self) -> Option<Reader<'a>> {
+        match self.value {
+            Value::Dict(_, table) => Some(Reader::new(self.notes, self.path.clone(), table)),
+            _ => self.mistyped("a table"),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What was typed in, a [`Config`] or every problem out.
+
+mod listen;
+mod routes;
+mod settings;
+mod targets;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use figment::value::Dict;
+
+use crate::config::origin::Origins;
+use crate::config::problem::Problems;
+use crate::config::reader::{Notes, Reader};
+use crate::config::{Config, ErrorStyle, LogFormat};
+
+/// What a configuration means depends on these as well.
+pub(super) struct Surroundings {
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
+    region: Option<String>,
+    /// `HTTPS_PROXY` and `NO_PROXY`.
+    https_proxy: Option<String>,
+    no_proxy: Option<String>,
+    /// What paths are relative to.
+    folder: PathBuf,
+}
+
+impl Surroundings {
+    pub(super) fn new(environment: &[(String, String)], folder: PathBuf) -> Self {
+        let one = |name: &str| {
+            let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
+            found.map(|(_, value)| value.clone())
+        };
+        Self {
+            region: one("AWS_REGION").or_else(|| one("AWS_DEFAULT_REGION")),
+            https_proxy: one("HTTPS_PROXY").or_else(|| one("https_proxy")),
+            no_proxy: one("NO_PROXY").or_else(|| one("no_proxy")),
+            folder,
+        }
+    }
+}
+
+/// The configuration, or everything that is wrong with it.
+pub(super) fn resolve(
+    dict: &Dict,
+    origins: Origins,
+    around: &Surroundings,
+) -> Result<Config, Problems> {
+    let notes = Notes { origins, problems: RefCell::default(), warnings: RefCell::default() };
+    let reader = Reader::new(&notes, String::new(), dict);
+    let config = root(&reader, around);
+    reader.finish();
+    let problems = notes.problems.into_inner();
+    match config {
+        Some(mut config) if problems.is_empty() => {
+            config.warnings = notes.warnings.into_inner();
+            Ok(config)
+        }
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// `None`: a problem has been noted. Everything is read first, so that all problems are.
+fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
+    let remote = reader.take("allow_remote").and_then(|entry| entry.boolean()).unwrap_or(false);
+    let listen = listen::listen(reader, remote);
+    let admin = listen::admin(reader, remote);
+    listen::apart(reader, &listen, admin);
+    let mut guard = settings::guard(reader);
+    let access_log = settings::access_log(reader);
+    let log = reader.take("log").and_then(|entry| entry.string("a level such as `\"info\"`"));
+    let log_format = settings::choice(
+        reader,
+        "log_format",
+        &[("json", LogFormat::Json), ("text", LogFormat::Text)],
+    );
+    let error_style = settings::choice(
+        reader,
+        "error_style",
+        &[("problem", ErrorStyle::Problem), ("api-gateway", ErrorStyle::ApiGateway)],
+    );
+    let workers = reader.take("workers").and_then(|entry| entry.count()).unwrap_or(1);
+    let upstream = settings::upstream(reader, around, &listen);
+    let limits = settings::limits(reader);
+    let timeouts = settings::timeouts(reader);
+    let targets = targets::targets(reader, around);
+    let routes = routes::routes(reader, &targets, &timeouts.exchange);
+    let (targets, routes) = routes?;
+    guard.hosts.extend(routes.routes().iter().filter_map(|route| route.matches.host.clone()));
+    Some(Config {
+        listen,
+        admin,
+        guard,
+        access_log,
+        log: log.unwrap_or_else(|| "info".to_owned()),
+        log_format,
+        error_style: error_style.unwrap_or(ErrorStyle::Problem),
+        workers,
+        upstream: upstream?,
+        limits,
+        timeouts,
+        targets,
+        routes,
+        warnings: Vec::new(),
+    })
+}

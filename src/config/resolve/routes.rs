@@ -1,0 +1,432 @@
+//! Routes: which requests each takes, where it sends them, and how.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderName};
+use http::{HeaderValue, Method};
+
+use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::settings::{self, choice};
+use crate::config::resolve::targets::Targets;
+use crate::config::values::Wrong;
+use crate::config::{
+    ExchangeTimeouts, HeaderChanges, Payload, Rewrite, Route, RouteTable, Target, defaults,
+};
+use crate::routing::{HostPattern, PathPattern, Pattern, Rule, Template};
+
+/// The route table and its targets; `None`: a problem has been noted.
+pub(super) fn routes(
+    reader: &Reader<'_>,
+    targets: &Targets<'_>,
+    timeouts: &ExchangeTimeouts,
+) -> Option<(Vec<Arc<Target>>, RouteTable)> {
+    let defaults = reader.table("defaults");
+    let entries = reader.take("routes");
+    let read = match (reader.take("target"), entries) {
+        (Some(target), _) => vec![catch_all(&target, targets, timeouts)],
+        (None, Some(entries)) => entries
+            .list()?
+            .iter()
+            .map(|entry| one(entry, defaults.as_ref(), targets, timeouts))
+            .collect(),
+        (None, None) => {
+            reader.problem(
+                "routes",
+                Wrong::new("there are no routes", "write `[[routes]]` with a `target`"),
+            );
+            Vec::new()
+        }
+    };
+    if let Some(defaults) = &defaults {
+        // A default that no route heard of is unknown; the keys are those of a route.
+        let unheard = Layers { own: None, defaults: Some(defaults) };
+        unheard.touch();
+        defaults.finish();
+    }
+    let whole: Option<Vec<Route>> = read.iter().cloned().collect();
+    let routes = whole?;
+    if routes.is_empty() {
+        reader.problem(
+            "routes",
+            Wrong::new("there are no routes", "write `[[routes]]` with a `target`"),
+        );
+        return None;
+    }
+    let table = table(reader, routes)?;
+    Some((targets.all(), table))
+}
+
+/// `countersign TARGET`.
+fn catch_all(
+    entry: &Entry<'_>,
+    targets: &Targets<'_>,
+    timeouts: &ExchangeTimeouts,
+) -> Option<Route> {
+    let target = targets.of(entry)?;
+    let rule = Rule { host: None, path: PathPattern::Everything, methods: Vec::new() };
+    Some(Route {
+        name: target.name.clone(),
+        rewrite: Rewrite::Keep,
+        payload: Payload::Signed,
+        max_body: max_body(&target),
+        authorization: Some(HeaderName::from_static(defaults::AUTHORIZATION)),
+        request_headers: HeaderChanges::default(),
+        response_headers: HeaderChanges::default(),
+        timeouts: *timeouts,
+        matches: rule,
+        target,
+    })
+}
+
+fn table(reader: &Reader<'_>, routes: Vec<Route>) -> Option<RouteTable> {
+    let mut fine = true;
+    for (position, route) in routes.iter().enumerate() {
+        if routes[..position].iter().any(|other| other.name == route.name) {
+            fine = false;
+            reader.problem(
+                &format!("routes[{position}]"),
+                Wrong::new(
+                    format!("another route is called `{}`", route.name),
+                    "give each a `name` of its own",
+                ),
+            );
+        }
+    }
+    let names: Vec<String> = routes.iter().map(|route| route.name.clone()).collect();
+    match RouteTable::new(routes) {
+        Ok(table) if fine => Some(table),
+        Ok(_) => None,
+        Err(conflicts) => {
+            for (position, conflict) in conflicts {
+                let with = conflict.with;
+                reader.problem(
+                    &format!("routes[{position}]"),
+                    Wrong::new(
+                        format!(
+                            "nothing tells this route and `{}` (routes[{with}]) apart",
+                            names[with]
+                        ),
+                        "give one another host, path or method, or remove it",
+                    ),
+                );
+            }
+            None
+        }
+    }
+}
+
+/// A route's own keys, and `[defaults]` behind them.
+struct Layers<'r, 'a> {
+    own: Option<&'r Reader<'a>>,
+    defaults: Option<&'r Reader<'a>>,
+}
+
+impl<'a> Layers<'_, 'a> {
+    fn take(&self, key: &'static str) -> Option<Entry<'a>> {
+        let default = self.defaults.and_then(|defaults| defaults.take(key));
+        self.own.and_then(|own| own.take(key)).or(default)
+    }
+
+    /// The table that has a key, so that what reads from a table can be used.
+    fn holding(&self, key: &'static str) -> Option<&Reader<'a>> {
+        let own = self.own.filter(|own| own.take(key).is_some());
+        own.or(self.defaults)
+    }
+
+    /// Makes every key of a route known.
+    fn touch(&self) {
+        for key in KEYS {
+            self.take(key);
+        }
+    }
+}
+
+/// What may stand in a route.
+const KEYS: [&str; 16] = [
+    "name",
+    "target",
+    "host",
+    "path",
+    "prefix",
+    "methods",
+    "strip_prefix",
+    "rewrite",
+    "payload",
+    "max_body",
+    "authorization",
+    "request_headers",
+    "response_headers",
+    "body_read",
+    "response_head",
+    "response_idle",
+];
+
+fn one(
+    entry: &Entry<'_>,
+    defaults: Option<&Reader<'_>>,
+    targets: &Targets<'_>,
+    timeouts: &ExchangeTimeouts,
+) -> Option<Route> {
+    let own = entry.table()?;
+    let keys = Layers { own: Some(&own), defaults };
+    let target = target(&keys, &own, targets);
+    let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
+    let matches = matches(&keys, &own);
+    let rewrite = matches.as_ref().and_then(|rule| rewrite(&keys, &own, rule));
+    let payload = payload(&keys, target.as_deref());
+    let authorization = authorization(&keys);
+    let request_headers = changes(&keys, "request_headers", true);
+    let response_headers = changes(&keys, "response_headers", false);
+    let timeouts = route_timeouts(&keys, timeouts);
+    let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
+    own.finish();
+    let (target, matches) = (target?, matches?);
+    Some(Route {
+        name: name.unwrap_or_else(|| describe(&matches)),
+        max_body: size.unwrap_or_else(|| max_body(&target)),
+        target,
+        rewrite: rewrite?,
+        payload,
+        authorization,
+        request_headers,
+        response_headers,
+        timeouts,
+        matches,
+    })
+}
+
+fn target(keys: &Layers<'_, '_>, own: &Reader<'_>, targets: &Targets<'_>) -> Option<Arc<Target>> {
+    let Some(entry) = keys.take("target") else {
+        own.problem_here(Wrong::new("`target` is missing", "write a target's name, or its URL"));
+        return None;
+    };
+    targets.of(&entry)
+}
+
+fn route_name(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Wrong::new("a name has letters", "write a word such as `orders`"));
+    }
+    Ok(text.to_owned())
+}
+
+fn max_body(target: &Target) -> u64 {
+    match target.scope.service.as_str() {
+        "execute-api" => defaults::MAX_BODY_EXECUTE_API,
+        _ => defaults::MAX_BODY,
+    }
+}
+
+fn route_timeouts(keys: &Layers<'_, '_>, around: &ExchangeTimeouts) -> ExchangeTimeouts {
+    let outer = match keys.defaults {
+        Some(defaults) => settings::exchange(defaults, around),
+        None => *around,
+    };
+    keys.own.map_or(outer, |own| settings::exchange(own, &outer))
+}
+
+fn matches(keys: &Layers<'_, '_>, own: &Reader<'_>) -> Option<Rule> {
+    let host = match keys.take("host") {
+        None => None,
+        Some(entry) => Some(entry.parsed("a host", settings::host)?),
+    };
+    let methods = match keys.take("methods") {
+        None => Vec::new(),
+        Some(entry) => methods(&entry)?,
+    };
+    let pattern = keys.take("path").map(|entry| {
+        entry.parsed("a path", |text| {
+            let hint = "write API Gateway's syntax: `/orders/{id}`, `/files/{proxy+}`";
+            Pattern::parse(text).map_err(|error| Wrong::new(error.to_string(), hint))
+        })
+    });
+    let prefix = keys.take("prefix").map(|entry| entry.parsed("a path", path_prefix));
+    let path = match (pattern, prefix) {
+        (Some(_), Some(_)) => {
+            own.problem_here(Wrong::new(
+                "a route has a `path` or a `prefix`, not both",
+                "a `prefix` takes itself and all below it",
+            ));
+            return None;
+        }
+        (Some(pattern), None) => PathPattern::Path(pattern?),
+        (None, Some(prefix)) => prefix?,
+        (None, None) => PathPattern::Everything,
+    };
+    Some(Rule { host, path, methods })
+}
+
+fn path_prefix(text: &str) -> Result<PathPattern, Wrong> {
+    let bad = text.contains(['{', '}', '?', '#', '*']) || text.chars().any(char::is_whitespace);
+    if !text.starts_with('/') || bad {
+        return Err(Wrong::new(
+            format!("`{text}` is no prefix"),
+            "write `/orders`, without parameters; `path` has those",
+        ));
+    }
+    let normal = crate::sigv4::normalise_path(text);
+    let bare = normal.trim_end_matches('/');
+    Ok(if bare.is_empty() { PathPattern::Everything } else { PathPattern::Prefix(bare.to_owned()) })
+}
+
+fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
+    let mut methods = Vec::new();
+    for (entry, text) in entry.strings("a method such as `\"GET\"`")? {
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(Method::CONNECT) | Err(_) => {
+                entry.problem(Wrong::new(
+                    format!("`{text}` is no method that is sent on"),
+                    "write `GET`, `POST` …; leave `methods` out for any",
+                ));
+                return None;
+            }
+            Ok(method) if method.as_str().chars().any(|c| c.is_ascii_lowercase()) => {
+                let hint = format!("write `{}`: methods have a case", text.to_ascii_uppercase());
+                entry.problem(Wrong::new(format!("`{text}` is in lower case"), hint));
+                return None;
+            }
+            Ok(method) => methods.push(method),
+        }
+    }
+    if methods.is_empty() {
+        entry.problem(Wrong::new(
+            "a route that takes no method takes nothing",
+            "leave `methods` out for any",
+        ));
+        return None;
+    }
+    Some(methods)
+}
+
+fn rewrite(keys: &Layers<'_, '_>, own: &Reader<'_>, rule: &Rule) -> Option<Rewrite> {
+    match (keys.take("strip_prefix"), keys.take("rewrite")) {
+        (None, None) => Some(Rewrite::Keep),
+        (Some(_), Some(_)) => {
+            own.problem_here(Wrong::new(
+                "a route has a `strip_prefix` or a `rewrite`, not both",
+                "`rewrite` can do either",
+            ));
+            None
+        }
+        (Some(entry), None) => match entry.parsed("a path", path_prefix)? {
+            PathPattern::Prefix(prefix) => Some(Rewrite::StripPrefix(prefix)),
+            PathPattern::Everything | PathPattern::Path(_) => Some(Rewrite::Keep),
+        },
+        (None, Some(entry)) => entry.parsed("a path", |text| {
+            let hint = match &rule.path {
+                PathPattern::Path(pattern) => {
+                    format!("the parameters of `{}` may stand in it", pattern.as_str())
+                }
+                _ => {
+                    "parameters come from the route's `path`, such as `/orders/{proxy+}`".to_owned()
+                }
+            };
+            let template = Template::parse(text, &rule.path);
+            template.map(Rewrite::Template).map_err(|error| Wrong::new(error.to_string(), hint))
+        }),
+    }
+}
+
+fn payload(keys: &Layers<'_, '_>, target: Option<&Target>) -> Payload {
+    let words = [
+        ("signed", Payload::Signed),
+        ("client-digest", Payload::ClientDigest),
+        ("unsigned", Payload::Unsigned),
+    ];
+    let payload = keys.holding("payload").and_then(|table| choice(table, "payload", &words));
+    let of_lambda = target.is_some_and(|target| target.scope.service == "lambda");
+    if let (Some(Payload::Unsigned), true, Some(entry)) = (payload, of_lambda, keys.take("payload"))
+    {
+        entry.problem(Wrong::new(
+            "Lambda takes no unsigned payload",
+            "write `signed`, or `client-digest` where the client sends the hash",
+        ));
+    }
+    payload.unwrap_or(Payload::Signed)
+}
+
+fn authorization(keys: &Layers<'_, '_>) -> Option<HeaderName> {
+    let Some(entry) = keys.take("authorization") else {
+        return Some(HeaderName::from_static(defaults::AUTHORIZATION));
+    };
+    let read = entry.parsed("a header's name, or `\"drop\"`", |text| match text {
+        "drop" => Ok(None),
+        name => header_name(name, true).map(Some),
+    });
+    read.flatten()
+}
+
+fn changes(keys: &Layers<'_, '_>, key: &'static str, of_request: bool) -> HeaderChanges {
+    let mut changes = HeaderChanges::default();
+    let Some(table) = keys.take(key).and_then(|entry| entry.table()) else { return changes };
+    if let Some(set) = table.table("set") {
+        for (name, entry) in set.named() {
+            let value = entry.parsed("a header's value", |text| {
+                HeaderValue::try_from(text).map_err(|_| {
+                    Wrong::new("this cannot stand in a header", "write printable characters")
+                })
+            });
+            match (header_name(&name, of_request), value) {
+                (Ok(name), Some(value)) => changes.set.push((name, value)),
+                (Err(wrong), _) => entry.problem(wrong),
+                (Ok(_), None) => {}
+            }
+        }
+    }
+    let remove = table.take("remove").and_then(|entry| entry.strings("a header's name"));
+    for (entry, name) in remove.unwrap_or_default() {
+        match header_name(&name, of_request) {
+            Ok(name) => changes.remove.push(name),
+            Err(wrong) => entry.problem(wrong),
+        }
+    }
+    table.finish();
+    changes
+}
+
+/// A header that a route may change: not those that make the message, the signature or the loop
+/// guard what they are.
+fn header_name(text: &str, of_request: bool) -> Result<HeaderName, Wrong> {
+    let name = HeaderName::try_from(text).map_err(|_| {
+        Wrong::new(format!("`{text}` is no header's name"), "write a word such as `x-env`")
+    })?;
+    let framing = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+    ];
+    let signing = [
+        "authorization",
+        "host",
+        "via",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-security-token",
+    ];
+    if framing.contains(&name) || (of_request && signing.contains(&name.as_str())) {
+        return Err(Wrong::new(
+            format!("`{name}` is not a route's to change"),
+            "it belongs to the connection or to the signature",
+        ));
+    }
+    Ok(name)
+}
+
+/// A name for a route without one: what it takes.
+fn describe(rule: &Rule) -> String {
+    let methods = rule.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",");
+    let host = match &rule.host {
+        None | Some(HostPattern::Any) => String::new(),
+        Some(HostPattern::Exact(name)) => name.clone(),
+        Some(HostPattern::Suffix(suffix)) => format!("*{suffix}"),
+    };
+    let path = match &rule.path {
+        PathPattern::Everything => "/*".to_owned(),
+        PathPattern::Prefix(prefix) => format!("{prefix}/*"),
+        PathPattern::Path(pattern) => pattern.as_str().to_owned(),
+    };
+    format!("{methods} {host}{path}").trim_start().to_owned()
+}

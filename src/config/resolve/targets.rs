@@ -1,0 +1,245 @@
+//! Targets: named ones from `[targets.NAME]`, nameless ones from a URL in a route or on the
+//! command line.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
+
+use crate::config::infer::{Inferred, infer, is_loopback};
+use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::Surroundings;
+use crate::config::values::{Wrong, nearest};
+use crate::config::{CredentialsSource, Target};
+use crate::sigv4::Scope;
+
+/// All targets: the named ones, and the nameless ones that routes have brought so far.
+pub(super) struct Targets<'a> {
+    around: &'a Surroundings,
+    credentials: CredentialsSource,
+    /// A target that has a problem is here without a value: its name is known all the same.
+    named: BTreeMap<String, Option<Arc<Target>>>,
+    nameless: RefCell<Vec<(String, Option<Arc<Target>>)>>,
+    /// What the flags say of a nameless target.
+    service: Option<String>,
+    region: Option<String>,
+}
+
+/// What may be written of a target besides its URL.
+#[derive(Default)]
+struct Written {
+    service: Option<String>,
+    region: Option<String>,
+    credentials: Option<CredentialsSource>,
+    function_arn: Option<String>,
+}
+
+pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targets<'a> {
+    let credentials = reader.table("credentials").map(|table| source(&table)).unwrap_or_default();
+    let mut targets = Targets {
+        around,
+        credentials,
+        named: BTreeMap::new(),
+        nameless: RefCell::default(),
+        service: None,
+        region: None,
+    };
+    if reader.take("target").is_some() {
+        let word = |key: &'static str| reader.take(key).and_then(|entry| entry.string("a word"));
+        (targets.service, targets.region) = (word("service"), word("region"));
+    }
+    let Some(table) = reader.table("targets") else { return targets };
+    for (name, entry) in table.named() {
+        let target = entry.table().and_then(|table| targets.read(&name, &table));
+        targets.named.insert(name, target.map(Arc::new));
+    }
+    targets
+}
+
+fn source(table: &Reader<'_>) -> CredentialsSource {
+    let profile = table.take("profile").and_then(|entry| entry.string("a profile's name"));
+    table.finish();
+    CredentialsSource { profile }
+}
+
+impl Targets<'_> {
+    fn read(&self, name: &str, table: &Reader<'_>) -> Option<Target> {
+        let word =
+            |key: &'static str, expected| table.take(key).and_then(|entry| entry.string(expected));
+        let written = Written {
+            service: word("service", "a signing service such as `\"lambda\"`"),
+            region: word("region", "a region such as `\"us-east-1\"`"),
+            credentials: table.table("credentials").map(|table| source(&table)),
+            function_arn: table
+                .take("function_arn")
+                .and_then(|entry| entry.parsed("the function's ARN", function_arn)),
+        };
+        let url = table.take("url");
+        table.finish();
+        let Some(url) = url else {
+            table.problem_here(Wrong::new(
+                "`url` is missing",
+                "write `url = \"https://ID.lambda-url.REGION.on.aws\"`",
+            ));
+            return None;
+        };
+        self.build(name.to_owned(), &url, written)
+    }
+
+    /// The target that a route names, by its name or as a URL.
+    pub(super) fn of(&self, entry: &Entry<'_>) -> Option<Arc<Target>> {
+        let text = entry.string("a target's name, or a URL")?;
+        if !text.contains("://") {
+            return match self.named.get(&text) {
+                Some(target) => target.clone(),
+                None => {
+                    entry.problem(self.unknown(&text));
+                    None
+                }
+            };
+        }
+        let known = self.nameless.borrow().iter().find(|(url, _)| *url == text).cloned();
+        if let Some((_, target)) = known {
+            return target;
+        }
+        let written = Written {
+            service: self.service.clone(),
+            region: self.region.clone(),
+            ..Written::default()
+        };
+        let name = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
+        let target = self.build(name.to_owned(), entry, written).map(Arc::new);
+        self.nameless.borrow_mut().push((text, target.clone()));
+        target
+    }
+
+    fn unknown(&self, name: &str) -> Wrong {
+        let hint = match nearest(name, self.named.keys().map(String::as_str)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("write `[targets.{name}]` with its `url`, or the URL itself"),
+        };
+        Wrong::new(format!("there is no target `{name}`"), hint)
+    }
+
+    /// Every target, named ones first.
+    pub(super) fn all(&self) -> Vec<Arc<Target>> {
+        let nameless = self.nameless.borrow();
+        let named = self.named.values().flatten();
+        named.chain(nameless.iter().filter_map(|(_, target)| target.as_ref())).cloned().collect()
+    }
+
+    fn build(&self, name: String, url: &Entry<'_>, written: Written) -> Option<Target> {
+        let at = url.parsed("a URL", location)?;
+        let scope = url.parsed("a URL", |_| self.scope(&at, &written))?;
+        Some(Target {
+            name,
+            tls: at.tls,
+            host: HeaderValue::try_from(at.authority.as_str()).ok()?,
+            authority: at.authority,
+            base_path: at.base_path,
+            scope,
+            credentials: written.credentials.unwrap_or_else(|| self.credentials.clone()),
+            function_arn: written.function_arn,
+        })
+    }
+
+    fn scope(&self, at: &Location, written: &Written) -> Result<Scope, Wrong> {
+        let host = at.authority.host();
+        let (service, region) = match infer(host) {
+            Inferred::Scope { service, region } => (Some(service.to_owned()), Some(region)),
+            Inferred::NotYet => {
+                return Err(Wrong::new(
+                    format!("`{host}` takes SigV4a only, which is not supported yet"),
+                    "use the function's URL in one region, `*.lambda-web.REGION.on.aws`",
+                ));
+            }
+            Inferred::Nothing => (None, None),
+        };
+        let service = written.service.clone().or(service).ok_or_else(|| {
+            Wrong::new(
+                format!("the signing service of `{host}` cannot be told from its name"),
+                "write the target as `[targets.NAME]` with its `service`, such as `\"lambda\"` (with a URL as an argument: `--service`)",
+            )
+        })?;
+        let region = written.region.clone().or(region).or(self.around.region.clone());
+        let region = region.ok_or_else(|| {
+            Wrong::new(
+                format!("the region of `{host}` cannot be told from its name"),
+                "write `region` beside its `url`, or set AWS_REGION (with a URL as an argument: `--region`)",
+            )
+        })?;
+        for word in [&service, &region] {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*');
+            if word.is_empty() || !word.chars().all(plain) {
+                return Err(Wrong::new(
+                    format!("`{word}` is neither a service nor a region"),
+                    "write words such as `lambda` and `us-east-1`",
+                ));
+            }
+        }
+        Ok(Scope { region, service })
+    }
+}
+
+/// Where a target is.
+struct Location {
+    tls: bool,
+    authority: Authority,
+    base_path: String,
+}
+
+fn location(text: &str) -> Result<Location, Wrong> {
+    let wrong = |message: String, hint: &str| Wrong::new(message, hint);
+    let shape = "write `https://ID.lambda-url.REGION.on.aws`, with a path if every request shall begin with it";
+    let url: Uri = text.parse().map_err(|_| wrong(format!("`{text}` is no URL"), shape))?;
+    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err(wrong(format!("`{text}` is no URL"), shape));
+    };
+    if authority.as_str().contains('@') {
+        return Err(wrong("a target's URL holds no user and no password".to_owned(), shape));
+    }
+    if url.query().is_some() || text.contains('#') {
+        return Err(wrong("a target's URL has neither query nor fragment".to_owned(), shape));
+    }
+    let tls = match scheme {
+        "https" => true,
+        "http" if is_loopback(authority.host()) => false,
+        "http" => {
+            return Err(wrong(
+                format!("`{text}` is not https: a signature must not travel in the clear"),
+                "write `https://`; plain http is for loopback only",
+            ));
+        }
+        other => return Err(wrong(format!("`{other}` is not a scheme that targets have"), shape)),
+    };
+    let base_path = crate::sigv4::normalise_path(url.path()).trim_end_matches('/').to_owned();
+    Ok(Location { tls, authority: without_default_port(authority, tls)?, base_path })
+}
+
+/// Lower case, and no port where it is the scheme's own: as `Host` is sent and signed.
+fn without_default_port(authority: &Authority, tls: bool) -> Result<Authority, Wrong> {
+    let lower = authority.as_str().to_ascii_lowercase();
+    let default = if tls { ":443" } else { ":80" };
+    let host = lower.strip_suffix(default).unwrap_or(&lower);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.parse().map_err(|_| {
+        Wrong::new(format!("`{authority}` is no host"), "write a name, and a port if it is not 443")
+    })
+}
+
+fn function_arn(text: &str) -> Result<String, Wrong> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let is_function = matches!(
+        parts.as_slice(),
+        ["arn", _, "lambda", _, _, "function", _] | ["arn", _, "lambda", _, _, "function", _, _]
+    );
+    if is_function {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is no function's ARN"),
+        "write `arn:aws:lambda:REGION:ACCOUNT:function:NAME`",
+    ))
+}

@@ -1,0 +1,100 @@
+//! Why a source gave no credentials, with a name and a remedy.
+
+use std::error::Error;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use crate::credentials::source::Environment;
+
+/// Why there are no credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong, with its causes. The SDK's messages name no secret, and its `Debug`
+    /// output, which may, is not used.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+impl Failure {
+    /// The source did not answer.
+    pub(super) fn silent(limit: std::time::Duration) -> Self {
+        Self {
+            message: format!("the source of the credentials gave nothing within {limit:?}"),
+            hint: "look at the container's agent, IMDS, STS or the `credential_process`".to_owned(),
+        }
+    }
+
+    /// What an error of the AWS chain means.
+    pub(super) fn of(
+        error: &(dyn Error + Send + Sync + 'static),
+        profile: Option<&str>,
+        environment: &Environment,
+    ) -> Self {
+        let message = chain(error);
+        let profile = profile.or(environment.profile.as_deref()).unwrap_or("default");
+        let hint = match unreadable(environment) {
+            Some(file) => {
+                format!("`{}` cannot be read by this user: mend its permissions", file.display())
+            }
+            None => hint(&message, profile),
+        };
+        Self { message, hint }
+    }
+}
+
+/// An error and its causes, by their messages.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}
+
+fn hint(message: &str, profile: &str) -> String {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["SSO token", "SSO session", "sso/cache", "cached SSO", "UnauthorizedException"]) {
+        return format!("run `aws sso login --profile {profile}`");
+    }
+    if says(&["could not find profile", "profile `", "was not defined"]) {
+        return format!("define profile `{profile}` in ~/.aws/config, or name another one");
+    }
+    if says(&["AssumeRoleWithWebIdentity", "WebIdentity", "web identity"]) {
+        return "look at the role's trust policy and the pod's service account".to_owned();
+    }
+    if says(&["no providers in chain", "not loaded", "not enabled"]) {
+        return "tried: environment (AWS_ACCESS_KEY_ID), profile, web identity, ECS and EKS agent, IMDS; \
+                give the pod, task or instance a role, or log in"
+            .to_owned();
+    }
+    "`aws sts get-caller-identity` with the same environment shows more".to_owned()
+}
+
+/// A file of `~/.aws` that is there but shut: the SDK passes it over without a word.
+fn unreadable(environment: &Environment) -> Option<PathBuf> {
+    let home = environment.home.as_deref().map(|home| PathBuf::from(home).join(".aws"));
+    let file = |named: &Option<String>, name: &str| match named {
+        Some(named) => Some(PathBuf::from(named)),
+        None => home.as_ref().map(|home| home.join(name)),
+    };
+    let files = [
+        file(&environment.config_file, "config"),
+        file(&environment.credentials_file, "credentials"),
+    ];
+    files.into_iter().flatten().find(|file| {
+        std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    })
+}

@@ -1,0 +1,260 @@
+//! The last good credentials, always at hand. One task asks the source, ahead of need; a request
+//! reads what is there without a lock, and waits only where there is nothing at all.
+//!
+//! Credentials past their expiry are still given while the source is down: a service that takes
+//! them is better than an answer that certainly fails. They are marked in [`Status`].
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::credentials::failure::Failure;
+use crate::credentials::source::{Loaded, Source};
+use crate::sigv4::SigningCredentials;
+
+/// How long one load may take; STS and a `credential_process` are slow at worst.
+const LOAD_LIMIT: Duration = Duration::from_secs(20);
+/// After a failed load: at first, doubling, at most.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+const LAST_BACK_OFF: Duration = Duration::from_secs(10);
+/// How often credentials are read again that carry no expiry: somebody may rotate their file.
+const NO_EXPIRY: Duration = Duration::from_secs(60);
+/// Loads are at least this far apart.
+const LEAST_GAP: Duration = Duration::from_secs(1);
+/// How often the wall clock is looked at: the timer of a suspended machine stands still.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long a request waits where its credentials expired unnoticed (a process that was frozen).
+const THAW: Duration = Duration::from_secs(5);
+
+/// The credentials of one source.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Box<dyn Source>,
+    clock: Clock,
+    current: ArcSwapOption<Usable>,
+    failure: ArcSwapOption<Failure>,
+    /// Counts the loads that ended, well or not.
+    loads: watch::Sender<u64>,
+    /// Wakes the refresher early.
+    nudge: Notify,
+}
+
+#[derive(Debug)]
+struct Usable {
+    credentials: Arc<SigningCredentials>,
+    expires: Option<SystemTime>,
+}
+
+/// There are no credentials, and there were none for as long as the request could wait.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The source said why.
+    #[error("no credentials ({}; hint: {})", .0.message, .0.hint)]
+    Failed(Arc<Failure>),
+    /// The source has not answered yet.
+    #[error("the source of the credentials has not answered yet")]
+    Pending,
+}
+
+/// How a store is.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// It has credentials that have not expired.
+    pub usable: bool,
+    /// It gives credentials past their expiry.
+    pub stale: bool,
+    /// When they expire.
+    pub expires: Option<SystemTime>,
+    /// Why the last load failed, if it did.
+    pub failure: Option<Arc<Failure>>,
+}
+
+impl Store {
+    /// An empty store; [`Store::run`] fills it.
+    pub fn new(source: Box<dyn Source>, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            source,
+            clock,
+            current: ArcSwapOption::empty(),
+            failure: ArcSwapOption::empty(),
+            loads: watch::Sender::new(0),
+            nudge: Notify::new(),
+        }))
+    }
+
+    /// Credentials: at once where there are any, else as soon as the source gives some.
+    ///
+    /// # Errors
+    ///
+    /// Where there are none within `patience`.
+    pub async fn get(&self, patience: Duration) -> Result<Arc<SigningCredentials>, Unavailable> {
+        let current = self.0.current.load();
+        match &*current {
+            Some(usable) if self.is_fresh(usable) || self.0.failure.load().is_some() => {
+                Ok(Arc::clone(&usable.credentials))
+            }
+            Some(usable) => {
+                let old = Arc::clone(&usable.credentials);
+                drop(current);
+                self.0.nudge.notify_one();
+                Ok(self.wait(THAW).await.unwrap_or(old))
+            }
+            None => {
+                drop(current);
+                match self.wait(patience).await {
+                    Some(credentials) => Ok(credentials),
+                    None => Err(self.unavailable()),
+                }
+            }
+        }
+    }
+
+    /// Waits for a load that ends well; once credentials are there, for any that ends.
+    async fn wait(&self, patience: Duration) -> Option<Arc<SigningCredentials>> {
+        let deadline = Instant::now() + patience;
+        let mut loads = self.0.loads.subscribe();
+        loop {
+            loads.mark_unchanged();
+            if let Some(usable) = &*self.0.current.load()
+                && (self.is_fresh(usable) || self.0.failure.load().is_some())
+            {
+                return Some(Arc::clone(&usable.credentials));
+            }
+            let ended = timeout_at(deadline, loads.changed()).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                return None;
+            }
+        }
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        match self.0.failure.load_full() {
+            Some(failure) => Unavailable::Failed(failure),
+            None => Unavailable::Pending,
+        }
+    }
+
+    /// Judged by the wall clock each time: no timer tells a frozen process that time has passed.
+    fn is_fresh(&self, usable: &Usable) -> bool {
+        usable.expires.is_none_or(|expires| self.0.clock.now() < expires)
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let current = self.0.current.load();
+        let usable = current.as_ref().is_some_and(|usable| self.is_fresh(usable));
+        Status {
+            usable,
+            stale: current.is_some() && !usable,
+            expires: current.as_ref().and_then(|usable| usable.expires),
+            failure: self.0.failure.load_full(),
+        }
+    }
+
+    /// Asks the source, ahead of need, until `stop`. To be run once a store.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut back_off = FIRST_BACK_OFF;
+        loop {
+            let pause = tokio::select! {
+                loaded = self.load() => match loaded {
+                    Ok(pause) => {
+                        back_off = FIRST_BACK_OFF;
+                        pause
+                    }
+                    Err(failure) => {
+                        self.failed(failure);
+                        let pause = back_off.mul_f64(0.75 + fastrand::f64() * 0.25);
+                        back_off = (back_off * 2).min(LAST_BACK_OFF);
+                        pause
+                    }
+                },
+                () = stop.cancelled() => return,
+            };
+            tokio::select! {
+                () = self.rest(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// One load; gives the time until the next one.
+    async fn load(&self) -> Result<Duration, Failure> {
+        let loading = timeout(LOAD_LIMIT, self.0.source.load());
+        let loaded = loading.await.unwrap_or_else(|_| Err(Failure::silent(LOAD_LIMIT)))?;
+        let now = self.0.clock.now();
+        let pause = until_next(&loaded, now, fastrand::f64());
+        let Loaded { credentials, expires } = loaded;
+        let key = credentials.access_key_id().to_owned();
+        let credentials = Arc::new(credentials);
+        self.0.current.store(Some(Arc::new(Usable { credentials, expires })));
+        self.0.failure.store(None);
+        self.0.loads.send_modify(|count| *count += 1);
+        tracing::info!(
+            key_id = key,
+            valid_for_s = expires.and_then(|end| end.duration_since(now).ok()).map(|d| d.as_secs()),
+            "credentials loaded"
+        );
+        Ok(pause)
+    }
+
+    fn failed(&self, failure: Failure) {
+        let kept = self.0.current.load().is_some();
+        let known = self.0.failure.load().as_deref() == Some(&failure);
+        if known {
+            tracing::debug!(cause = failure.message, "credentials still could not be loaded");
+        } else {
+            tracing::warn!(
+                cause = failure.message,
+                hint = failure.hint,
+                kept,
+                "credentials could not be loaded"
+            );
+        }
+        self.0.failure.store(Some(Arc::new(failure)));
+        self.0.loads.send_modify(|count| *count += 1);
+    }
+
+    /// Sleeps until the wall clock has moved on by `pause`, or a request needs credentials now.
+    async fn rest(&self, pause: Duration) {
+        let began = Instant::now();
+        let due = self.0.clock.now() + pause;
+        loop {
+            let left = due.duration_since(self.0.clock.now()).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = sleep(left.min(LOOK)) => {}
+                () = self.0.nudge.notified() => {
+                    let gap = LEAST_GAP.saturating_sub(began.elapsed());
+                    sleep(gap).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The time until the next load: ahead of the expiry by a window that grows with the lifetime
+/// (the AWS SDKs' own), never more than half of it, and never less than a tenth after the last.
+fn until_next(loaded: &Loaded, now: SystemTime, random: f64) -> Duration {
+    let Some(expires) = loaded.expires else { return NO_EXPIRY };
+    let lifetime = expires.duration_since(now).unwrap_or_default();
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let window = match lifetime {
+        short if short <= minutes(20) => minutes(5),
+        medium if medium <= minutes(90) => minutes(15),
+        _ => minutes(60),
+    };
+    // A fleet that started together should not ask together.
+    let ahead = window.min(lifetime / 2).mul_f64(1.0 - random * 0.1);
+    lifetime.saturating_sub(ahead).max(lifetime / 10).max(LEAST_GAP)
+}
