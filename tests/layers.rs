@@ -1,5 +1,7 @@
 //! The layering rule, as a test: who may name whom.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -55,6 +55,13 @@ struct Served {
     budget: Budget,
 }
 
+/// What goes along with a request on its path.
+struct Exchange {
+    body: Inbound,
+    record: Record,
+    client: Client,
+}
+
 /// The name of this process in `Via`, by which it knows its own requests again.
 #[derive(Debug)]
 struct Via {
@@ -84,16 +91,20 @@ impl Proxy {
     pub async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<AnswerBody> {
         let served = self.served.load_full();
         let (request, body) = request.into_parts();
-        let mut body = Inbound::new(&request, body);
-        let mut record = Record::open(served.config.access_log, &request);
+        let mut exchange = Exchange {
+            body: Inbound::new(&request, body),
+            record: Record::open(served.config.access_log, &request),
+            client,
+        };
         let version = request.version;
-        match self.pass(&served, request, &mut body, &client, &mut record).await {
+        match self.pass(&served, request, &mut exchange).await {
             Ok((answer, silence)) => {
+                let Exchange { record, client, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
                 let reset = (version == Version::HTTP_10).then_some(client);
                 answer.map(|body| AnswerBody::of_target(body, silence, reset, record))
             }
-            Err(rejection) => served.reject(&rejection, body, record).await,
+            Err(rejection) => served.reject(&rejection, exchange).await,
         }
     }
 
@@ -102,10 +113,9 @@ impl Proxy {
         &self,
         served: &Served,
         mut request: Parts,
-        body: &mut Inbound,
-        client: &Client,
-        record: &mut Record,
+        exchange: &mut Exchange,
     ) -> Result<(Response<Incoming>, Duration), Rejection> {
+        let Exchange { body, record, client } = exchange;
         let peer = client.peer();
         let config = &served.config;
         let host = guard::admit(&config.guard, &request, peer, &self.via.token)?;
@@ -161,12 +171,8 @@ impl Served {
     }
 
     /// An answer of ours, once the client can hear it.
-    async fn reject(
-        &self,
-        rejection: &Rejection,
-        body: Inbound,
-        mut record: Record,
-    ) -> Response<AnswerBody> {
+    async fn reject(&self, rejection: &Rejection, exchange: Exchange) -> Response<AnswerBody> {
+        let Exchange { body, mut record, .. } = exchange;
         log(rejection);
         let close = !body.linger().await;
         let answer = rejection.answer(self.config.error_style, close);
