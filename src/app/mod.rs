@@ -144,7 +144,8 @@ async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: C
         let panicked = move |_| caught.panicked().map(Full::new);
         let answer = service_fn(move |request: Request<Incoming>| {
             let (proxy, client) = (Arc::clone(&proxy), client.clone());
-            async move { Ok::<_, Infallible>(proxy.answer(request, client).await) }
+            // Boxed, for each layer around it would move it once more.
+            Box::pin(async move { Ok::<_, Infallible>(proxy.answer(request, client).await) })
         });
         CatchPanicLayer::custom(panicked).layer(answer)
     };

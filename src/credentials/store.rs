@@ -96,25 +96,27 @@ impl Store {
     ///
     /// Where there are none within `patience`.
     pub async fn get(&self, patience: Duration) -> Result<Arc<SigningCredentials>, Unavailable> {
-        let current = self.0.current.load();
-        match &*current {
-            Some(usable) if self.is_fresh(usable) || self.0.failure.load().is_some() => {
-                Ok(Arc::clone(&usable.credentials))
-            }
-            Some(usable) => {
-                let old = Arc::clone(&usable.credentials);
-                drop(current);
-                self.0.nudge.notify_one();
-                Ok(self.wait(THAW).await.unwrap_or(old))
-            }
-            None => {
-                drop(current);
-                match self.wait(patience).await {
-                    Some(credentials) => Ok(credentials),
-                    None => Err(self.unavailable()),
-                }
-            }
+        match self.at_hand() {
+            Some(credentials) => Ok(credentials),
+            None => Box::pin(self.await_load(patience)).await,
         }
+    }
+
+    /// What can be given without a wait: fresh ones, and old ones while the source is down.
+    fn at_hand(&self) -> Option<Arc<SigningCredentials>> {
+        let current = self.0.current.load();
+        let usable = current.as_ref()?;
+        let given = self.is_fresh(usable) || self.0.failure.load().is_some();
+        given.then(|| Arc::clone(&usable.credentials))
+    }
+
+    async fn await_load(&self, patience: Duration) -> Result<Arc<SigningCredentials>, Unavailable> {
+        let old = self.0.current.load_full().map(|usable| Arc::clone(&usable.credentials));
+        if old.is_some() {
+            self.0.nudge.notify_one();
+        }
+        let patience = if old.is_some() { THAW } else { patience };
+        self.wait(patience).await.or(old).ok_or_else(|| self.unavailable())
     }
 
     /// Waits for a load that ends well; once credentials are there, for any that ends.
@@ -123,10 +125,8 @@ impl Store {
         let mut loads = self.0.loads.subscribe();
         loop {
             loads.mark_unchanged();
-            if let Some(usable) = &*self.0.current.load()
-                && (self.is_fresh(usable) || self.0.failure.load().is_some())
-            {
-                return Some(Arc::clone(&usable.credentials));
+            if let Some(credentials) = self.at_hand() {
+                return Some(credentials);
             }
             let ended = timeout_at(deadline, loads.changed()).await;
             if !matches!(ended, Ok(Ok(()))) {

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 pub use accept::serve;
 pub use bind::{BindError, Bound, SocketFile, bind};
@@ -43,6 +44,8 @@ pub struct Client(Arc<Connection>);
 #[derive(Debug)]
 struct Connection {
     peer: Peer,
+    /// Made once for all of the connection's requests.
+    address: Option<HeaderValue>,
     /// Requests that began; tells the I/O whether a head is awaited or a body.
     begun: AtomicU64,
     /// Whether no request is being answered.
@@ -63,12 +66,22 @@ pub enum Peer {
 impl Client {
     /// A client that has sent nothing yet.
     pub fn new(peer: Peer) -> Self {
+        let address = match peer {
+            Peer::Ip(ip) => HeaderValue::try_from(ip.to_string()).ok(),
+            Peer::Unix => None,
+        };
         Self(Arc::new(Connection {
             peer,
+            address,
             begun: AtomicU64::new(0),
             between: AtomicBool::new(true),
             reset: AtomicBool::new(false),
         }))
+    }
+
+    /// Its address as a header's value; none on a unix socket.
+    pub fn address(&self) -> Option<&HeaderValue> {
+        self.0.address.as_ref()
     }
 
     /// Who it is.

@@ -144,8 +144,13 @@ impl Inbound {
         };
         match streamed {
             Some(hash) => self.stream(hash, route),
-            None => self.hold(route, bounds).await,
+            None if self.is_empty() => Ok(Payload::Empty),
+            None => Box::pin(self.hold(route, bounds)).await, // its state is large, and most have none
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn stream(&mut self, hash: PayloadHash, route: &Route) -> Result<Payload, Rejection> {
@@ -170,10 +175,7 @@ impl Inbound {
 
     async fn hold(&mut self, route: &Route, bounds: &Bounds<'_>) -> Result<Payload, Rejection> {
         let limit = route.max_body;
-        let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else {
-            self.body = None;
-            return Ok(Payload::Empty);
-        };
+        let Some(body) = self.body.as_mut() else { return Ok(Payload::Empty) };
         let size = body.size_hint();
         if size.lower() > limit {
             return Err(Rejection::BodyTooLarge { limit });

@@ -2,6 +2,8 @@
 //! reaches loopback too: a page may resolve its own name to 127.0.0.1 (DNS rebinding), or post a
 //! form across sites. So Host must be a name that we know, and Origin one that was allowed.
 
+use std::borrow::Cow;
+
 use http::header::{HOST, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
@@ -18,12 +20,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// # Errors
 ///
 /// With the first reason why the request may not be here.
-pub(super) fn admit(
+pub(super) fn admit<'r>(
     guard: &Guard,
-    request: &Parts,
+    request: &'r Parts,
     peer: Peer,
     via: &str,
-) -> Result<Option<String>, Rejection> {
+) -> Result<Option<Cow<'r, str>>, Rejection> {
     refuse_odd_forms(request)?;
     refuse_loop(&request.headers, via)?;
     refuse_upgrade(&request.headers)?;

@@ -1,50 +1,56 @@
 //! What is dropped, set and kept, both ways. Everything else passes byte for byte.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, VIA,
 };
 use http::{HeaderMap, HeaderValue};
 
 use crate::config::{HeaderChanges, Route};
-use crate::listen::Peer;
 use crate::proxy::body::Payload;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Headers of one connection (RFC 9110, 7.6.1), and those that a proxy answers itself.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
-/// What a client must not smuggle past the signer: a signature of its own.
-const SIGNING: [HeaderName; 6] = [
-    HeaderName::from_static("x-amz-algorithm"),
-    HeaderName::from_static("x-amz-content-sha256"),
-    HeaderName::from_static("x-amz-credential"),
-    HeaderName::from_static("x-amz-date"),
-    HeaderName::from_static("x-amz-security-token"),
-    HeaderName::from_static("x-amz-signature"),
-];
+/// What does not go on to a target: this connection's, what is answered here, and what a client
+/// must not smuggle past the signer, a signature of its own.
+fn stays_here(name: &HeaderName) -> bool {
+    is_hop_by_hop(name)
+        || matches!(
+            name.as_str(),
+            "expect"
+                | "http2-settings"
+                | "x-amz-algorithm"
+                | "x-amz-content-sha256"
+                | "x-amz-credential"
+                | "x-amz-date"
+                | "x-amz-security-token"
+                | "x-amz-signature"
+        )
+}
 
 /// What the request's headers are judged and completed by.
 pub(super) struct Outgoing<'a> {
     pub(super) route: &'a Route,
     pub(super) payload: &'a Payload,
-    pub(super) peer: Peer,
+    /// The client's address, where it has one.
+    pub(super) client: Option<&'a HeaderValue>,
     /// `1.1 countersign-<8 hex>`.
     pub(super) via: &'a HeaderValue,
 }
@@ -53,31 +59,30 @@ impl Outgoing<'_> {
     /// Turns a client's headers into those that are signed and sent.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         let chunked = headers.contains_key(TRANSFER_ENCODING);
-        drop_hop_by_hop(headers);
-        for name in [EXPECT, HTTP2_SETTINGS] {
-            headers.remove(name);
-        }
-        for name in &SIGNING {
-            headers.remove(name);
-        }
-        if let (true, Some(length)) = (chunked, self.payload.held_length()) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        drop_named_by_connection(headers);
+        drop_each(headers, stays_here);
+        match (chunked, self.payload.held_length()) {
+            (false, _) => {}
+            (true, Some(length)) => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            (true, None) => {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
         self.move_authorization(headers);
         self.say_where_from(headers);
         change(headers, &self.route.request_headers);
-        headers.insert(HOST, self.route.target.host.clone());
     }
 
     /// `Authorization` is SigV4's: the client's own goes where the route says.
     fn move_authorization(&self, headers: &mut HeaderMap) {
-        let Some(to) = &self.route.authorization else {
-            headers.remove(AUTHORIZATION);
+        if !headers.contains_key(AUTHORIZATION) {
             return;
-        };
+        }
         let own: Vec<HeaderValue> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
-        if !own.is_empty() {
-            headers.remove(AUTHORIZATION);
+        headers.remove(AUTHORIZATION);
+        if let Some(to) = &self.route.authorization {
             headers.remove(to);
             for value in own {
                 headers.append(to, value);
@@ -87,37 +92,34 @@ impl Outgoing<'_> {
 
     /// The client's address joins the list; host and scheme stay as the first proxy said.
     fn say_where_from(&self, headers: &mut HeaderMap) {
-        if let Peer::Ip(ip) = self.peer {
-            let value = forwarded_for(headers.get(FORWARDED_FOR), ip);
+        if let Some(client) = self.client {
+            let value = forwarded_for(headers.get(FORWARDED_FOR), client);
             headers.insert(FORWARDED_FOR, value);
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-        if let (false, Some(host)) =
-            (headers.contains_key(FORWARDED_HOST), headers.get(HOST).cloned())
-        {
-            headers.insert(FORWARDED_HOST, host);
+        if let Some(host) = headers.insert(HOST, self.route.target.host.clone()) {
+            headers.entry(FORWARDED_HOST).or_insert(host);
         }
         headers.append(VIA, self.via.clone());
     }
 }
 
-fn forwarded_for(before: Option<&HeaderValue>, ip: std::net::IpAddr) -> HeaderValue {
-    let value = match before {
-        None => ip.to_string().into_bytes(),
-        Some(before) => [before.as_bytes(), b", ", ip.to_string().as_bytes()].concat(),
-    };
-    HeaderValue::try_from(value).expect("a header value and an address make a header value")
+fn forwarded_for(before: Option<&HeaderValue>, client: &HeaderValue) -> HeaderValue {
+    let Some(before) = before else { return client.clone() };
+    let list = [before.as_bytes(), b", ", client.as_bytes()].concat();
+    HeaderValue::try_from(list).expect("two header values make a header value")
 }
 
 /// Turns a target's headers into the client's.
 pub(super) fn incoming(headers: &mut HeaderMap, changes: &HeaderChanges) {
-    drop_hop_by_hop(headers);
+    drop_named_by_connection(headers);
+    drop_each(headers, is_hop_by_hop);
     change(headers, changes);
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    drop_named_by_connection(headers);
-    for name in &HOP_BY_HOP {
+/// Drops headers by their names; most requests have one or two of them, or none.
+fn drop_each(headers: &mut HeaderMap, dropped: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| dropped(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -135,10 +137,10 @@ fn drop_named_by_connection(headers: &mut HeaderMap) {
     let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
         match HeaderName::from_bytes(name.trim_ascii()) {
-            Ok(CONTENT_LENGTH | HOST) | Err(_) => {}
-            Ok(name) => {
+            Ok(name) if name != CONTENT_LENGTH && name != HOST => {
                 headers.remove(name);
             }
+            _ => {}
         }
     }
 }

@@ -104,7 +104,7 @@ impl Proxy {
                 let reset = (version == Version::HTTP_10).then_some(client);
                 answer.map(|body| AnswerBody::of_target(body, silence, reset, record))
             }
-            Err(rejection) => served.reject(&rejection, exchange).await,
+            Err(rejection) => Box::pin(served.reject(&rejection, exchange)).await,
         }
     }
 
@@ -124,7 +124,7 @@ impl Proxy {
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(&request, route, &bounds).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
-        Outgoing { route, payload: &payload, peer, via: &self.via.value }
+        Outgoing { route, payload: &payload, client: client.address(), via: &self.via.value }
             .apply(&mut request.headers);
         let outgoing = upstream::Outgoing {
             method: request.method,

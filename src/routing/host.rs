@@ -1,8 +1,7 @@
 //! Hosts as they are compared: in lower case and without a port.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
-
-use http::uri::Authority;
 
 /// A host as routes and `allowed_hosts` write it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,14 +25,26 @@ impl HostPattern {
     }
 }
 
-/// The host of an authority; `[::1]` keeps its brackets. `None`: it is no authority, or it holds
-/// a user's name, which no Host may.
-pub fn of_authority(authority: &str) -> Option<String> {
-    let parsed: Authority = authority.parse().ok()?;
-    if authority.contains('@') {
+/// The host of an authority, in lower case; `[::1]` keeps its brackets. `None`: it is no
+/// authority (RFC 3986, 3.2), or it holds a user's name, which no Host may.
+pub fn of_authority(authority: &str) -> Option<Cow<'_, str>> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(literal) => literal.bytes().all(|byte| allowed(byte) || byte == b':'),
+        None => host.bytes().all(allowed),
+    };
+    if host.is_empty() || !is_host || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(parsed.host().trim_end_matches('.').to_ascii_lowercase())
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Some(Cow::Owned(host.to_ascii_lowercase())),
+        false => Some(Cow::Borrowed(host)),
+    }
 }
 
 /// DNS rebinding needs a name: an address in the Host is what the user typed.
@@ -60,7 +71,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_host() {
-        for odd in ["user@localhost", "local host", "localhost/path", ""] {
+        for odd in ["user@localhost", "local host", "localhost/path", "", ":80", "a:b:80", "a:8o"] {
             assert_eq!(of_authority(odd), None, "{odd}");
         }
     }

@@ -89,8 +89,8 @@ impl Upstream {
         // A kept connection that died as the request went out says nothing of the target.
         match again {
             Some(headers) if failed.on_kept_connection() => {
-                let sent = self.attempt(&senders.fresh, &mut outgoing, headers, attempts).await?;
-                sent.map_err(Failed::into_rejection)
+                let sent = self.attempt(&senders.fresh, &mut outgoing, headers, attempts);
+                Box::pin(sent).await?.map_err(Failed::into_rejection)
             }
             _ => Err(failed.into_rejection()),
         }

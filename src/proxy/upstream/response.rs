@@ -21,9 +21,10 @@ pub struct AnswerBody {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // the larger one is the usual one
 enum Source {
     Own(Option<Bytes>),
-    Target(Box<FromTarget>),
+    Target(FromTarget),
 }
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl AnswerBody {
         record: Record,
     ) -> Self {
         let from = FromTarget { body, silence, timer: None, reset };
-        Self { source: Source::Target(Box::new(from)), record }
+        Self { source: Source::Target(from), record }
     }
 }
 
