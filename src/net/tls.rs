@@ -32,7 +32,7 @@ pub enum SetupError {
 
 /// The TLS settings for every connection.
 pub(super) fn config(upstream: &Upstream) -> Result<ClientConfig, SetupError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(SetupError::Tls)?;

@@ -93,7 +93,7 @@ impl Outgoing<'_> {
     /// The client's address joins the list; host and scheme stay as the first proxy said.
     fn say_where_from(&self, headers: &mut HeaderMap) {
         if let Some(client) = self.client {
-            let value = forwarded_for(headers.get(FORWARDED_FOR), client);
+            let value = forwarded_for(headers, client);
             headers.insert(FORWARDED_FOR, value);
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
@@ -104,10 +104,14 @@ impl Outgoing<'_> {
     }
 }
 
-fn forwarded_for(before: Option<&HeaderValue>, client: &HeaderValue) -> HeaderValue {
-    let Some(before) = before else { return client.clone() };
-    let list = [before.as_bytes(), b", ", client.as_bytes()].concat();
-    HeaderValue::try_from(list).expect("two header values make a header value")
+/// One list, also where it came in several lines.
+fn forwarded_for(headers: &HeaderMap, client: &HeaderValue) -> HeaderValue {
+    if !headers.contains_key(FORWARDED_FOR) {
+        return client.clone();
+    }
+    let before = headers.get_all(FORWARDED_FOR).iter().chain([client]);
+    let list: Vec<&[u8]> = before.map(HeaderValue::as_bytes).collect();
+    HeaderValue::try_from(list.join(b", ".as_slice())).expect("header values make a header value")
 }
 
 /// Turns a target's headers into the client's.

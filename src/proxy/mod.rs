@@ -90,14 +90,14 @@ impl Proxy {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<AnswerBody> {
         let served = self.served.load_full();
-        let (request, body) = request.into_parts();
+        let (mut request, body) = request.into_parts();
         let mut exchange = Exchange {
             body: Inbound::new(&request, body),
             record: Record::open(served.config.access_log, &request),
             client,
         };
         let version = request.version;
-        match self.pass(&served, request, &mut exchange).await {
+        match self.pass(&served, &mut request, &mut exchange).await {
             Ok((answer, silence)) => {
                 let Exchange { record, client, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
@@ -112,30 +112,31 @@ impl Proxy {
     async fn pass(
         &self,
         served: &Served,
-        mut request: Parts,
+        request: &mut Parts,
         exchange: &mut Exchange,
     ) -> Result<(Response<Incoming>, Duration), Rejection> {
         let Exchange { body, record, client } = exchange;
         let peer = client.peer();
         let config = &served.config;
-        let host = guard::admit(&config.guard, &request, peer, &self.via.token)?;
-        let Choice { index, route, sent } = route::choose(config, &request, host.as_deref())?;
+        let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
+        let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
         record.route = Some(Arc::clone(route));
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
-        let payload = body.take(&request, route, &bounds).await?;
+        let payload = body.take(request, route, &bounds).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         Outgoing { route, payload: &payload, client: client.address(), via: &self.via.value }
             .apply(&mut request.headers);
-        let outgoing = upstream::Outgoing {
-            method: request.method,
+        let mut outgoing = upstream::Outgoing {
+            method: std::mem::take(&mut request.method),
             sent,
-            headers: request.headers,
+            headers: std::mem::take(&mut request.headers),
             payload,
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
         };
-        let mut answer =
-            served.upstreams[index].send(&served.senders, outgoing, &mut record.attempts).await?;
+        let mut answer = served.upstreams[index]
+            .send(&served.senders, &mut outgoing, &mut record.attempts)
+            .await?;
         record.answered(answer.status(), answer.headers());
         headers::incoming(answer.headers_mut(), &route.response_headers);
         Ok((answer, route.timeouts.response_idle))

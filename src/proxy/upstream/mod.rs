@@ -19,7 +19,7 @@ use crate::net::{Client, Clients, ConnectError, mark_answered, was_reused};
 use crate::proxy::body::{Payload, SentBody, StreamError};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::on_the_wire;
-use crate::sigv4::{Signer, Unsigned};
+use crate::sigv4::{Signer, SigningCredentials, Unsigned};
 
 /// A person who calls by hand can end it by hand.
 const WITHOUT_HURRY: ExchangeTimeouts = ExchangeTimeouts {
@@ -77,19 +77,19 @@ impl Upstream {
     pub(super) async fn send(
         &self,
         senders: &Senders,
-        mut outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         attempts: &mut Attempts,
     ) -> Result<Response<Incoming>, Rejection> {
         let again = outgoing.may_be_sent_twice().then(|| outgoing.headers.clone());
         let headers = std::mem::take(&mut outgoing.headers);
-        let failed = match self.attempt(&senders.pooled, &mut outgoing, headers, attempts).await? {
+        let failed = match self.attempt(&senders.pooled, outgoing, headers, attempts).await? {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
         // A kept connection that died as the request went out says nothing of the target.
         match again {
             Some(headers) if failed.on_kept_connection() => {
-                let sent = self.attempt(&senders.fresh, &mut outgoing, headers, attempts);
+                let sent = self.attempt(&senders.fresh, outgoing, headers, attempts);
                 Box::pin(sent).await?.map_err(Failed::into_rejection)
             }
             _ => Err(failed.into_rejection()),
@@ -104,7 +104,11 @@ impl Upstream {
         headers: HeaderMap,
         attempts: &mut Attempts,
     ) -> Result<Result<Response<Incoming>, Failed>, Rejection> {
-        let request = self.signed(outgoing, headers, attempts).await?;
+        let credentials =
+            self.credentials.get(outgoing.patience).await.map_err(Rejection::NoCredentials)?;
+        let began = Instant::now();
+        let request = self.signed(outgoing, headers, &credentials)?;
+        attempts.signing += began.elapsed();
         attempts.count += 1;
         let limit = outgoing.timeouts.response_head;
         match tokio::time::timeout(limit, client.request(request)).await {
@@ -118,16 +122,13 @@ impl Upstream {
     }
 
     /// The request with its signature: made anew for each attempt, for a signature ages.
-    async fn signed(
+    fn signed(
         &self,
         outgoing: &mut Outgoing,
         mut headers: HeaderMap,
-        attempts: &mut Attempts,
+        credentials: &SigningCredentials,
     ) -> Result<Request<SentBody>, Rejection> {
-        let credentials =
-            self.credentials.get(outgoing.patience).await.map_err(Rejection::NoCredentials)?;
         let body = outgoing.payload.body().unwrap_or(SentBody::Empty);
-        let began = Instant::now();
         let unsigned = Unsigned {
             method: &outgoing.method,
             path: outgoing.sent.path(),
@@ -136,8 +137,7 @@ impl Upstream {
             headers: &mut headers,
             payload: &outgoing.payload.hash(),
         };
-        self.signer.sign(unsigned, &credentials, self.clock.now());
-        attempts.signing += began.elapsed();
+        self.signer.sign(unsigned, credentials, self.clock.now());
         let mut request = Request::new(body);
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = self.uri(outgoing.sent.clone())?;
@@ -184,7 +184,7 @@ impl Upstream {
         let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
         let mut headers = single.headers;
         headers.insert(HOST, self.target.host.clone());
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             method: single.method,
             sent: on_the_wire(&self.target.base_path, &single.sent)?,
             headers,
@@ -192,7 +192,7 @@ impl Upstream {
             timeouts: WITHOUT_HURRY,
             patience: single.patience,
         };
-        self.send(&senders, outgoing, &mut Attempts::default()).await
+        self.send(&senders, &mut outgoing, &mut Attempts::default()).await
     }
 }
 
