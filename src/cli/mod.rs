@@ -20,8 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Verb};
-use crate::config::load::Inputs;
+use crate::config::load::{Flags, Inputs};
 use crate::config::problem::Problems;
+use crate::telemetry::logs;
 
 /// How the program ends. 0 is success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,12 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
 
 /// What configuration is loaded from, for a verb without flags of its own.
 fn inputs(config: Option<PathBuf>, environment: Environment) -> Inputs {
-    Inputs { config, environment, search: true, ..Inputs::default() }
+    inputs_with(config, environment, Flags::default())
+}
+
+/// The same, for a verb with flags.
+fn inputs_with(config: Option<PathBuf>, environment: Environment, flags: Flags) -> Inputs {
+    Inputs { config, environment, flags, search: true, log_syntax: Some(logs::is_filter) }
 }
 
 /// Every problem, and the exit code that says so.

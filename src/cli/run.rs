@@ -2,7 +2,7 @@
 
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
-use crate::cli::{Environment, Exit, complain, refuse, serve};
+use crate::cli::{Environment, Exit, complain, inputs_with, refuse, serve};
 use crate::clock::Clock;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
@@ -55,5 +55,5 @@ fn inputs(arguments: Run, environment: Environment) -> Inputs {
         service: arguments.signing.service,
         profile: arguments.signing.profile,
     };
-    Inputs { config: arguments.file.config, environment, flags, search: true }
+    inputs_with(arguments.file.config, environment, flags)
 }

@@ -31,6 +31,8 @@ pub struct Inputs {
     pub flags: Flags,
     /// Whether files that nobody named are looked for.
     pub search: bool,
+    /// Tells what is wrong with a `log`, if anything is: this room knows no logging.
+    pub log_syntax: Option<fn(&str) -> Result<(), String>>,
 }
 
 /// The flags, as they were typed.
@@ -57,22 +59,16 @@ pub struct Flags {
 /// With every problem found.
 pub fn load(inputs: &Inputs) -> Result<Config, Problems> {
     let file = File::find(inputs)?;
-    let mut origins = match &file.text {
-        Some(text) => file.origins(text)?,
-        None => Origins::default(),
-    };
-    let mut figment = Figment::new();
-    if let Some(text) = &file.text {
-        figment = figment.merge(Layer { name: file.name.clone(), dict: parse(text) });
-    }
+    let (dict, mut origins) = file.parse()?;
+    let mut figment = Figment::new().merge(Layer { name: file.name.clone(), dict });
     for (name, variable, value) in variables(&inputs.environment) {
+        origins.put(&variable, &value, &Origin::Environment(name.clone()));
         let dict = nest(&variable, value);
-        origins.put(&variable, Origin::Environment(name.clone()));
         figment = figment.merge(Layer { name, dict });
     }
     for (flag, key, value) in inputs.flags.given() {
+        origins.put(key, &value, &Origin::Flag(flag.to_owned()));
         let dict = nest(key, value);
-        origins.put(key, Origin::Flag(flag.to_owned()));
         figment = figment.merge(Layer { name: flag.to_owned(), dict });
     }
     let merged = figment
@@ -82,7 +78,7 @@ pub fn load(inputs: &Inputs) -> Result<Config, Problems> {
     if file.text.is_none() && !dict.contains_key("target") && !dict.contains_key("routes") {
         return Err(Problems::one("", "there is no configuration", START));
     }
-    resolve::resolve(&dict, origins, &resolve::Surroundings::new(&inputs.environment, file.folder))
+    resolve::resolve(&dict, origins, &resolve::Surroundings::new(inputs, file.folder))
 }
 
 /// One layer of the configuration.
@@ -160,24 +156,20 @@ impl File {
         Ok(Self { name, text: Some(text), folder })
     }
 
-    fn origins(&self, text: &str) -> Result<Origins, Problems> {
-        match DeTable::parse(text) {
-            Ok(table) => Ok(Origins::of_file(&self.name, text, table.get_ref())),
-            Err(error) => {
-                let offset = error.span().map_or(0, |span| span.start);
-                let message = error.message().trim_end_matches('.').to_owned();
-                Err(Problems::one(
-                    place(&self.name, text, offset),
-                    message,
-                    "this is no TOML: <https://toml.io>",
-                ))
-            }
-        }
+    /// What it says, and where.
+    fn parse(&self) -> Result<(Dict, Origins), Problems> {
+        let Some(text) = &self.text else { return Ok(Default::default()) };
+        let no_toml = |error: toml::de::Error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            let place = place(&self.name, text, offset);
+            let message = error.message().trim_end_matches('.');
+            Problems::one(place, message, "this is no TOML: <https://toml.io>")
+        };
+        let table = DeTable::parse(text).map_err(no_toml)?;
+        let origins = Origins::of_file(&self.name, text, table.get_ref());
+        // A number of more digits than any machine has is TOML as far as its syntax goes.
+        Ok((toml::from_str(text).map_err(no_toml)?, origins))
     }
-}
-
-fn parse(text: &str) -> Dict {
-    toml::from_str(text).unwrap_or_default() // `origins` has told what is wrong with it
 }
 
 /// The variables that are ours: their names, keys and values.

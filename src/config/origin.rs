@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use figment::value::Value;
 use toml::de::{DeTable, DeValue};
 
 /// Where each key was written, by its path (`routes[1].target`).
@@ -11,8 +12,8 @@ pub(super) struct Origins(BTreeMap<String, Origin>);
 /// One place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// `countersign.toml:7:3`
-    File(String),
+    /// `countersign.toml:7:3`, and the byte of the file, by which problems are ordered.
+    File(String, usize),
     /// The variable's name.
     Environment(String),
     /// The flag.
@@ -27,27 +28,52 @@ impl Origins {
         origins
     }
 
-    /// A key that was written elsewhere: what the file said of it, and below it, does not count.
-    pub(super) fn put(&mut self, path: &str, origin: Origin) {
+    /// A value that was written elsewhere. What the file said of it does not count, but tables
+    /// are merged key by key: what the file alone says stays the file's.
+    pub(super) fn put(&mut self, path: &str, value: &Value, origin: &Origin) {
+        let replaced: &[char] = if value.as_dict().is_some() { &['['] } else { &['.', '['] };
         self.0.retain(|known, _| {
             let below = known.strip_prefix(path);
-            !below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            !below.is_some_and(|rest| rest.starts_with(replaced))
         });
-        self.0.insert(path.to_owned(), origin);
+        match value.as_dict() {
+            None => {
+                self.0.insert(path.to_owned(), origin.clone());
+            }
+            Some(table) => {
+                self.0.entry(path.to_owned()).or_insert(origin.clone());
+                for (key, value) in table {
+                    self.put(&format!("{path}.{key}"), value, origin);
+                }
+            }
+        }
+        for (end, _) in path.match_indices('.') {
+            self.0.entry(path[..end].to_owned()).or_insert(origin.clone());
+        }
     }
 
     /// Where a key, or the nearest one around it, was written.
     pub(super) fn of(&self, path: &str) -> String {
         match self.nearest(path) {
-            Some(Origin::File(place) | Origin::Environment(place) | Origin::Flag(place)) => {
+            Some(Origin::File(place, _) | Origin::Environment(place) | Origin::Flag(place)) => {
                 place.clone()
             }
             None => String::new(),
         }
     }
 
+    /// By what problems are ordered: the file from its first line to its last, then the rest.
+    pub(super) fn order(&self, path: &str) -> (u8, usize) {
+        match self.nearest(path) {
+            Some(Origin::File(_, offset)) => (0, *offset),
+            Some(Origin::Environment(_)) => (1, 0),
+            Some(Origin::Flag(_)) => (2, 0),
+            None => (3, 0),
+        }
+    }
+
     pub(super) fn is_file(&self, path: &str) -> bool {
-        matches!(self.nearest(path), Some(Origin::File(_)))
+        matches!(self.nearest(path), Some(Origin::File(..)))
     }
 
     pub(super) fn is_environment(&self, path: &str) -> bool {
@@ -97,7 +123,7 @@ impl Walk<'_> {
 
     fn note(&mut self, path: &str, offset: usize) {
         let place = place(self.name, self.text, offset);
-        self.origins.0.insert(path.to_owned(), Origin::File(place));
+        self.origins.0.insert(path.to_owned(), Origin::File(place, offset));
     }
 }
 

@@ -22,10 +22,10 @@ impl fmt::Display for Problem {
         if !self.source.is_empty() {
             write!(f, "{}: ", self.source)?;
         }
-        f.write_str(&self.message)?;
         if !self.key.is_empty() {
-            write!(f, " at `{}`", self.key)?;
+            write!(f, "`{}`: ", self.key)?;
         }
+        f.write_str(&self.message)?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

@@ -13,8 +13,8 @@ use crate::config::values::{Wrong, nearest};
 /// What all readers of one configuration share.
 pub(super) struct Notes {
     pub(super) origins: Origins,
-    pub(super) problems: RefCell<Vec<Problem>>,
-    pub(super) warnings: RefCell<Vec<Problem>>,
+    problems: RefCell<Vec<((u8, usize), Problem)>>,
+    warnings: RefCell<Vec<Problem>>,
 }
 
 /// A table.
@@ -79,20 +79,40 @@ impl<'a> Reader<'a> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known are {}", list(known.iter())),
             };
-            let wrong = Wrong::new(format!("unknown key `{key}`"), hint);
-            let problem = self.notes.describe(path.clone(), wrong);
+            let wrong = Wrong::new("unknown key", hint);
             match self.notes.origins.is_environment(&path) {
-                true => self.notes.warnings.borrow_mut().push(problem),
-                false => self.notes.problems.borrow_mut().push(problem),
+                true => self.notes.warning(path, wrong),
+                false => self.notes.problem(path, wrong),
             }
         }
     }
 }
 
 impl Notes {
-    pub(super) fn problem(&self, path: String, wrong: Wrong) {
-        let problem = self.describe(path, wrong);
-        self.problems.borrow_mut().push(problem);
+    pub(super) fn new(origins: Origins) -> Self {
+        Self { origins, problems: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// Told once, however many routes have it from `[defaults]`.
+    fn problem(&self, path: String, wrong: Wrong) {
+        let noted = (self.origins.order(&path), self.describe(path, wrong));
+        let mut problems = self.problems.borrow_mut();
+        if !problems.contains(&noted) {
+            problems.push(noted);
+        }
+    }
+
+    fn warning(&self, path: String, wrong: Wrong) {
+        let warning = self.describe(path, wrong);
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// The problems from the file's first line to its last, and the warnings.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Problem>) {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|(order, _)| *order);
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+        (problems, self.warnings.into_inner())
     }
 
     fn describe(&self, path: String, wrong: Wrong) -> Problem {
@@ -115,6 +135,11 @@ impl<'a> Entry<'a> {
         self.notes.problem(self.path.clone(), wrong);
     }
 
+    /// Something odd that is no reason to stop.
+    pub(super) fn warning(&self, wrong: Wrong) {
+        self.notes.warning(self.path.clone(), wrong);
+    }
+
     fn mistyped<T>(&self, expected: &str) -> Option<T> {
         let found = match self.value {
             Value::String(..) | Value::Char(..) => "a string",
@@ -129,7 +154,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Variables and flags are text: what they mean, the key says.
-    fn is_text_only(&self) -> bool {
+    pub(super) fn is_text_only(&self) -> bool {
         !self.notes.origins.is_file(&self.path)
     }
 
@@ -172,7 +197,7 @@ impl<'a> Entry<'a> {
             Value::String(_, text) if self.is_text_only() => match text.as_str() {
                 "true" | "1" => Some(true),
                 "false" | "0" => Some(false),
-                _ => self.mistyped("`true` or `false`"),
+                _ => self.misread(text, "`true` or `false`"),
             },
             _ => self.mistyped("`true` or `false`"),
         }
@@ -194,8 +219,19 @@ impl<'a> Entry<'a> {
                 None
             }
             Some(count) => Some(count),
-            None => self.mistyped("a whole number from 1 up, without quotes"),
+            None => match self.value {
+                Value::String(_, text) if self.is_text_only() => {
+                    self.misread(text, "a whole number from 1 up")
+                }
+                _ => self.mistyped("a whole number from 1 up, without quotes"),
+            },
         }
+    }
+
+    /// A variable or a flag that holds the wrong text.
+    fn misread<T>(&self, text: &str, expected: &str) -> Option<T> {
+        self.problem(Wrong::new(format!("`{text}` is none"), format!("write {expected}")));
+        None
     }
 
     /// A share, from 0 to 1.
@@ -205,6 +241,7 @@ impl<'a> Entry<'a> {
                 .to_f64()
                 .or(number.to_i128().map(|n| n as f64))
                 .or(number.to_u128().map(|n| n as f64)),
+            Value::String(_, text) if self.is_text_only() => text.parse().ok(),
             _ => None,
         };
         number
@@ -212,8 +249,8 @@ impl<'a> Entry<'a> {
             .or_else(|| self.mistyped("a number from 0 to 1"))
     }
 
-    /// A list of anything; a single string may stand for a list of one.
-    pub(super) fn list(&self) -> Option<Vec<Entry<'a>>> {
+    /// A list of anything.
+    pub(super) fn list(&self, expected: &str) -> Option<Vec<Entry<'a>>> {
         let entry = |(position, value): (usize, &'a Value)| Entry {
             notes: self.notes,
             path: format!("{}[{position}]", self.path),
@@ -221,13 +258,13 @@ impl<'a> Entry<'a> {
         };
         match self.value {
             Value::Array(_, values) => Some(values.iter().enumerate().map(entry).collect()),
-            _ => self.mistyped("a list, in brackets"),
+            _ => self.mistyped(expected),
         }
     }
 
     /// A list of strings.
     pub(super) fn strings(&self, expected: &str) -> Option<Vec<(Entry<'a>, String)>> {
-        let entries = self.list()?;
+        let entries = self.list(&format!("a list, in brackets: each is {expected}"))?;
         let read = |entry: Entry<'a>| entry.string(expected).map(|text| (entry, text));
         Some(entries.into_iter().filter_map(read).collect())
     }

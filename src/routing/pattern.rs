@@ -37,16 +37,21 @@ pub enum PatternError {
     NoSlash,
     #[error("`{0}` is neither a whole segment `{{name}}` nor without braces")]
     Brace(String),
-    #[error("`{0}` is no name of a parameter")]
+    #[error("`{0}` holds no name of a parameter")]
     Name(String),
     #[error("`{{{0}+}}` must be the last segment")]
     GreedyInside(String),
-    #[error("`{0}` is there twice")]
+    #[error("the parameter `{0}` is there twice")]
     Twice(String),
     #[error("`{0}` cannot stand in a path")]
     Character(char),
     #[error("`{0}` is resolved before a path is matched")]
     Dots(String),
+}
+
+/// What no path has on the wire: a letter beyond ASCII is escaped there.
+fn is_odd(c: &char) -> bool {
+    matches!(c, '?' | '#' | '\\') || !c.is_ascii_graphic()
 }
 
 impl Pattern {
@@ -57,9 +62,11 @@ impl Pattern {
     /// With the first thing in it that is no pattern.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let rest = text.strip_prefix('/').ok_or(PatternError::NoSlash)?;
-        if let Some(odd) = text.chars().find(|c| matches!(c, '?' | '#' | '\\') || c.is_whitespace())
-        {
+        if let Some(odd) = text.chars().find(is_odd) {
             return Err(PatternError::Character(odd));
+        }
+        if text.contains("//") {
+            return Err(PatternError::Dots("//".to_owned()));
         }
         let mut segments: Vec<Segment> = Vec::new();
         for piece in rest.split('/') {
@@ -172,7 +179,7 @@ impl Segment {
         let allowed =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$' | ':');
         if name.is_empty() || !name.chars().all(allowed) {
-            return Err(PatternError::Name(name.to_owned()));
+            return Err(PatternError::Name(piece.to_owned()));
         }
         let name = name.to_owned();
         Ok(if greedy { Self::Greedy(name) } else { Self::Param(name) })
@@ -241,8 +248,7 @@ impl Template {
         if !text.starts_with('/') {
             return Err(TemplateError::NoSlash);
         }
-        if let Some(odd) = text.chars().find(|c| matches!(c, '?' | '#' | '\\') || c.is_whitespace())
-        {
+        if let Some(odd) = text.chars().find(is_odd) {
             return Err(TemplateError::Character(odd));
         }
         let mut pieces = Vec::new();

@@ -64,6 +64,15 @@ pub fn start(filter: &str, format: Option<LogFormat>, output: Output) -> Result<
     Ok(())
 }
 
+/// Tells what is wrong with a filter, for whoever reads the configuration.
+///
+/// # Errors
+///
+/// Where it is not in `RUST_LOG` syntax.
+pub fn is_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop).map_err(|error| error.cause.to_string())
+}
+
 /// Whether `filter` is in `RUST_LOG` syntax.
 ///
 /// # Errors

@@ -7,27 +7,25 @@ use crate::config::reader::{Entry, Reader};
 use crate::config::values::{self, Wrong};
 use crate::config::{Listen, defaults};
 
-pub(super) fn listen(reader: &Reader<'_>, remote: bool) -> Vec<Listen> {
+/// The addresses, each with its position in the list.
+pub(super) fn listen(reader: &Reader<'_>, remote: bool) -> Vec<(usize, Listen)> {
     let Some(entry) = reader.take("listen") else { return default() };
-    let found: Vec<Listen> = entry
-        .list()
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|entry| address(&entry, remote))
-        .collect();
-    if found.is_empty() {
+    let expected = "a list of addresses: `[\"127.0.0.1:8480\"]`";
+    let Some(entries) = entry.list(expected) else { return Vec::new() };
+    if entries.is_empty() {
         entry.problem(Wrong::new(
             "there is no address to listen on",
             "write `listen = [\"127.0.0.1:8480\"]`, or leave it out",
         ));
     }
-    found
+    let read = |(position, entry)| Some((position, address(&entry, remote)?));
+    entries.into_iter().enumerate().filter_map(read).collect()
 }
 
-fn default() -> Vec<Listen> {
-    let tcp = |(position, text): (usize, &&str)| Listen::Tcp {
-        address: text.parse().expect("a default is an address"),
-        optional: position > 0, // a machine may be without IPv6
+fn default() -> Vec<(usize, Listen)> {
+    let tcp = |(position, text): (usize, &&str)| {
+        let address = text.parse().expect("a default is an address");
+        (position, Listen::Tcp { address, optional: position > 0 }) // it may be without IPv6
     };
     defaults::LISTEN.iter().enumerate().map(tcp).collect()
 }
@@ -49,7 +47,7 @@ fn address(entry: &Entry<'_>, remote: bool) -> Option<Listen> {
             table.problem(
                 "address",
                 Wrong::new(
-                    "`address` is missing",
+                    "it is missing",
                     "write `{ address = \"unix:/run/countersign/http.sock\" }`",
                 ),
             );
@@ -72,7 +70,7 @@ fn socket(path: &str, mode: u32, group: Option<String>) -> Result<Listen, Wrong>
     let path = PathBuf::from(path);
     if !path.is_absolute() {
         return Err(Wrong::new(
-            "a unix socket's path must be absolute",
+            format!("`{}` is no absolute path", path.display()),
             "write `unix:/run/countersign/http.sock`",
         ));
     }
@@ -109,24 +107,31 @@ pub(super) fn admin(reader: &Reader<'_>, remote: bool) -> Option<SocketAddr> {
 }
 
 /// Two listeners cannot share an address.
-pub(super) fn apart(reader: &Reader<'_>, listen: &[Listen], admin: Option<SocketAddr>) {
-    let is_admin = |listen: &Listen| matches!(listen, Listen::Tcp { address, .. } if address.port() != 0 && Some(*address) == admin);
-    if listen.iter().any(is_admin) {
-        reader.problem(
-            "admin",
-            Wrong::new(
-                "`admin` and `listen` are the same address",
-                "give `admin` a port of its own",
-            ),
-        );
-    }
-    for (position, address) in listen.iter().enumerate() {
-        let fixed = !matches!(address, Listen::Tcp { address, .. } if address.port() == 0);
-        if fixed && listen[..position].contains(address) {
-            reader.problem(
-                &format!("listen[{position}]"),
-                Wrong::new("this address is there twice", "leave one out"),
-            );
+pub(super) fn apart(reader: &Reader<'_>, listen: &[(usize, Listen)], admin: Option<SocketAddr>) {
+    let tcp = |listen: &Listen| match listen {
+        Listen::Tcp { address, .. } => Some(*address).filter(|address| address.port() != 0),
+        Listen::Unix { .. } => None,
+    };
+    for (index, (position, one)) in listen.iter().enumerate() {
+        let key = format!("listen[{position}]");
+        if let (Some(one), Some(admin)) = (tcp(one), admin)
+            && one == admin
+        {
+            let message = format!("`{one}` is the address of `admin` too");
+            reader.problem(&key, Wrong::new(message, "give one of them another port"));
         }
+        if listen[..index].iter().any(|(_, other)| same(one, other)) {
+            reader.problem(&key, Wrong::new("this address is there twice", "leave one out"));
+        }
+    }
+}
+
+fn same(one: &Listen, other: &Listen) -> bool {
+    match (one, other) {
+        (Listen::Tcp { address: one, .. }, Listen::Tcp { address: other, .. }) => {
+            one == other && one.port() != 0
+        }
+        (Listen::Unix { path: one, .. }, Listen::Unix { path: other, .. }) => one == other,
+        _ => false,
     }
 }

@@ -5,15 +5,16 @@ mod routes;
 mod settings;
 mod targets;
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 
 use figment::value::Dict;
 
+use crate::config::load::Inputs;
 use crate::config::origin::Origins;
 use crate::config::problem::Problems;
 use crate::config::reader::{Notes, Reader};
-use crate::config::{Config, ErrorStyle, LogFormat};
+use crate::config::{Config, ErrorStyle, Listen, LogFormat};
+use crate::routing::HostPattern;
 
 /// What a configuration means depends on these as well.
 pub(super) struct Surroundings {
@@ -24,10 +25,13 @@ pub(super) struct Surroundings {
     no_proxy: Option<String>,
     /// What paths are relative to.
     folder: PathBuf,
+    /// Tells what is wrong with a `log`.
+    log_syntax: Option<fn(&str) -> Result<(), String>>,
 }
 
 impl Surroundings {
-    pub(super) fn new(environment: &[(String, String)], folder: PathBuf) -> Self {
+    pub(super) fn new(inputs: &Inputs, folder: PathBuf) -> Self {
+        let environment = &inputs.environment;
         let one = |name: &str| {
             let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
             found.map(|(_, value)| value.clone())
@@ -37,6 +41,7 @@ impl Surroundings {
             https_proxy: one("HTTPS_PROXY").or_else(|| one("https_proxy")),
             no_proxy: one("NO_PROXY").or_else(|| one("no_proxy")),
             folder,
+            log_syntax: inputs.log_syntax,
         }
     }
 }
@@ -47,14 +52,14 @@ pub(super) fn resolve(
     origins: Origins,
     around: &Surroundings,
 ) -> Result<Config, Problems> {
-    let notes = Notes { origins, problems: RefCell::default(), warnings: RefCell::default() };
+    let notes = Notes::new(origins);
     let reader = Reader::new(&notes, String::new(), dict);
     let config = root(&reader, around);
     reader.finish();
-    let problems = notes.problems.into_inner();
+    let (problems, warnings) = notes.into_parts();
     match config {
         Some(mut config) if problems.is_empty() => {
-            config.warnings = notes.warnings.into_inner();
+            config.warnings = warnings;
             Ok(config)
         }
         _ => Err(Problems(problems)),
@@ -67,9 +72,10 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
     let listen = listen::listen(reader, remote);
     let admin = listen::admin(reader, remote);
     listen::apart(reader, &listen, admin);
+    let listen: Vec<Listen> = listen.into_iter().map(|(_, listen)| listen).collect();
     let mut guard = settings::guard(reader);
     let access_log = settings::access_log(reader);
-    let log = reader.take("log").and_then(|entry| entry.string("a level such as `\"info\"`"));
+    let log = settings::log(reader, around.log_syntax);
     let log_format = settings::choice(
         reader,
         "log_format",
@@ -80,14 +86,16 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
         "error_style",
         &[("problem", ErrorStyle::Problem), ("api-gateway", ErrorStyle::ApiGateway)],
     );
-    let workers = reader.take("workers").and_then(|entry| entry.count()).unwrap_or(1);
+    let workers = settings::workers(reader).unwrap_or(1);
     let upstream = settings::upstream(reader, around, &listen);
     let limits = settings::limits(reader);
     let timeouts = settings::timeouts(reader);
     let targets = targets::targets(reader, around);
     let routes = routes::routes(reader, &targets, &timeouts.exchange);
     let (targets, routes) = routes?;
-    guard.hosts.extend(routes.routes().iter().filter_map(|route| route.matches.host.clone()));
+    // A route for any host says nothing of who may reach the listener.
+    let hosts = routes.routes().iter().filter_map(|route| route.matches.host.clone());
+    guard.hosts.extend(hosts.filter(|host| *host != HostPattern::Any));
     Some(Config {
         listen,
         admin,

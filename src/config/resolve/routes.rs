@@ -12,7 +12,7 @@ use crate::config::values::Wrong;
 use crate::config::{
     ExchangeTimeouts, HeaderChanges, Payload, Rewrite, Route, RouteTable, Target, defaults,
 };
-use crate::routing::{HostPattern, PathPattern, Pattern, Rule, Template};
+use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Table, Template};
 
 /// The route table and its targets; `None`: a problem has been noted.
 pub(super) fn routes(
@@ -23,19 +23,18 @@ pub(super) fn routes(
     let defaults = reader.table("defaults");
     let entries = reader.take("routes");
     let read = match (reader.take("target"), entries) {
-        (Some(target), _) => vec![catch_all(&target, targets, timeouts)],
+        (Some(target), entries) => {
+            if let Some(entries) = entries {
+                beside(&target, &entries);
+            }
+            vec![catch_all(&target, targets, timeouts)]
+        }
         (None, Some(entries)) => entries
-            .list()?
+            .list("a table for each route, in double brackets: `[[routes]]`")?
             .iter()
             .map(|entry| one(entry, defaults.as_ref(), targets, timeouts))
             .collect(),
-        (None, None) => {
-            reader.problem(
-                "routes",
-                Wrong::new("there are no routes", "write `[[routes]]` with a `target`"),
-            );
-            Vec::new()
-        }
+        (None, None) => Vec::new(),
     };
     if let Some(defaults) = &defaults {
         // A default that no route heard of is unknown; the keys are those of a route.
@@ -43,28 +42,46 @@ pub(super) fn routes(
         unheard.touch();
         defaults.finish();
     }
-    let whole: Option<Vec<Route>> = read.iter().cloned().collect();
-    let routes = whole?;
-    if routes.is_empty() {
+    if read.is_empty() {
         reader.problem(
             "routes",
             Wrong::new("there are no routes", "write `[[routes]]` with a `target`"),
         );
         return None;
     }
-    let table = table(reader, routes)?;
+    tell_apart(reader, &read);
+    let whole: Option<Vec<Route>> = read.into_iter().map(|read| read.route).collect();
+    // What two routes share has been told.
+    let table = RouteTable::new(whole?).ok()?;
     Some((targets.all(), table))
 }
 
+/// What was read of a route. Its rule and name are compared with those of the others even where
+/// something else about it is wrong.
+struct Read {
+    named: Option<(String, Rule)>,
+    route: Option<Route>,
+}
+
+/// A `target` takes everything: routes beside it are out of work.
+fn beside(target: &Entry<'_>, routes: &Entry<'_>) {
+    if target.is_text_only() {
+        routes.warning(Wrong::new(
+            "the routes are not used, for one target takes everything",
+            "leave the target out to use them",
+        ));
+    } else {
+        target.problem(Wrong::new(
+            "a `target` takes everything, and there are `[[routes]]` too",
+            "write `target` in each route",
+        ));
+    }
+}
+
 /// `countersign TARGET`.
-fn catch_all(
-    entry: &Entry<'_>,
-    targets: &Targets<'_>,
-    timeouts: &ExchangeTimeouts,
-) -> Option<Route> {
-    let target = targets.of(entry)?;
+fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeouts) -> Read {
     let rule = Rule { host: None, path: PathPattern::Everything, methods: Vec::new() };
-    Some(Route {
+    let route = targets.of(entry).map(|target| Route {
         name: target.name.clone(),
         rewrite: Rewrite::Keep,
         payload: Payload::Signed,
@@ -75,43 +92,34 @@ fn catch_all(
         timeouts: *timeouts,
         matches: rule,
         target,
-    })
+    });
+    Read { named: None, route }
 }
 
-fn table(reader: &Reader<'_>, routes: Vec<Route>) -> Option<RouteTable> {
-    let mut fine = true;
-    for (position, route) in routes.iter().enumerate() {
-        if routes[..position].iter().any(|other| other.name == route.name) {
-            fine = false;
-            reader.problem(
-                &format!("routes[{position}]"),
-                Wrong::new(
-                    format!("another route is called `{}`", route.name),
-                    "give each a `name` of its own",
-                ),
-            );
-        }
-    }
-    let names: Vec<String> = routes.iter().map(|route| route.name.clone()).collect();
-    match RouteTable::new(routes) {
-        Ok(table) if fine => Some(table),
-        Ok(_) => None,
-        Err(conflicts) => {
-            for (position, conflict) in conflicts {
-                let with = conflict.with;
-                reader.problem(
-                    &format!("routes[{position}]"),
-                    Wrong::new(
-                        format!(
-                            "nothing tells this route and `{}` (routes[{with}]) apart",
-                            names[with]
-                        ),
-                        "give one another host, path or method, or remove it",
-                    ),
-                );
-            }
-            None
-        }
+/// Notes what nothing tells apart: rules first, then names.
+fn tell_apart(reader: &Reader<'_>, read: &[Read]) {
+    let named = |(position, read): (usize, &Read)| Some((position, read.named.clone()?));
+    let named: Vec<(usize, (String, Rule))> = read.iter().enumerate().filter_map(named).collect();
+    let rules = named.iter().map(|(_, (_, rule))| rule.clone()).collect();
+    let conflicts = Table::new(rules).err().unwrap_or_default();
+    for (index, (position, (name, _))) in named.iter().enumerate() {
+        let conflict = conflicts.iter().find(|(later, _)| *later == index);
+        let twin = named[..index].iter().find(|(_, (other, _))| other == name);
+        let wrong = if let Some((_, conflict)) = conflict {
+            let (other, (name, _)) = &named[conflict.with];
+            Wrong::new(
+                format!("nothing tells this route and `{name}` (`routes[{other}]`) apart"),
+                "give one another host, path or method, or remove it",
+            )
+        } else if let Some((other, _)) = twin {
+            Wrong::new(
+                format!("`routes[{other}]` is called `{name}` too"),
+                "give each a `name` of its own",
+            )
+        } else {
+            continue;
+        };
+        reader.problem(&format!("routes[{position}]"), wrong);
     }
 }
 
@@ -122,6 +130,14 @@ struct Layers<'r, 'a> {
 }
 
 impl<'a> Layers<'_, 'a> {
+    /// The values of two keys that exclude each other: a route's own of either goes before a
+    /// default of the other.
+    fn either(&self, keys: [&'static str; 2]) -> [Option<Entry<'a>>; 2] {
+        let own = self.own.map(|own| keys.map(|key| own.take(key))).unwrap_or_default();
+        let defaults = self.defaults.map(|table| keys.map(|key| table.take(key)));
+        if own.iter().any(Option::is_some) { own } else { defaults.unwrap_or_default() }
+    }
+
     fn take(&self, key: &'static str) -> Option<Entry<'a>> {
         let default = self.defaults.and_then(|defaults| defaults.take(key));
         self.own.and_then(|own| own.take(key)).or(default)
@@ -166,13 +182,13 @@ fn one(
     defaults: Option<&Reader<'_>>,
     targets: &Targets<'_>,
     timeouts: &ExchangeTimeouts,
-) -> Option<Route> {
-    let own = entry.table()?;
+) -> Read {
+    let Some(own) = entry.table() else { return Read { named: None, route: None } };
     let keys = Layers { own: Some(&own), defaults };
     let target = target(&keys, &own, targets);
     let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
     let matches = matches(&keys, &own);
-    let rewrite = matches.as_ref().and_then(|rule| rewrite(&keys, &own, rule));
+    let rewrite = rewrite(&keys, &own, matches.as_ref());
     let payload = payload(&keys, target.as_deref());
     let authorization = authorization(&keys);
     let request_headers = changes(&keys, "request_headers", true);
@@ -180,19 +196,24 @@ fn one(
     let timeouts = route_timeouts(&keys, timeouts);
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
-    let (target, matches) = (target?, matches?);
-    Some(Route {
-        name: name.unwrap_or_else(|| describe(&matches)),
-        max_body: size.unwrap_or_else(|| max_body(&target)),
-        target,
-        rewrite: rewrite?,
-        payload,
-        authorization,
-        request_headers,
-        response_headers,
-        timeouts,
-        matches,
-    })
+    let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
+    let whole = || {
+        let ((name, matches), target, rewrite) = (named.clone()?, target?, rewrite?);
+        Some(Route {
+            name,
+            max_body: size.unwrap_or_else(|| max_body(&target)),
+            target,
+            rewrite,
+            payload,
+            authorization,
+            request_headers,
+            response_headers,
+            timeouts,
+            matches,
+        })
+    };
+    let route = whole();
+    Read { named, route }
 }
 
 fn target(keys: &Layers<'_, '_>, own: &Reader<'_>, targets: &Targets<'_>) -> Option<Arc<Target>> {
@@ -226,42 +247,45 @@ fn route_timeouts(keys: &Layers<'_, '_>, around: &ExchangeTimeouts) -> ExchangeT
 }
 
 fn matches(keys: &Layers<'_, '_>, own: &Reader<'_>) -> Option<Rule> {
-    let host = match keys.take("host") {
+    let host = keys.take("host").map(|entry| entry.parsed("a host", settings::host));
+    let methods = keys.take("methods").map_or(Some(Vec::new()), |entry| methods(&entry));
+    let path = path(keys, own);
+    let host = match host {
         None => None,
-        Some(entry) => Some(entry.parsed("a host", settings::host)?),
+        Some(read) => Some(read?),
     };
-    let methods = match keys.take("methods") {
-        None => Vec::new(),
-        Some(entry) => methods(&entry)?,
-    };
-    let pattern = keys.take("path").map(|entry| {
+    Some(Rule { host, path: path?, methods: methods? })
+}
+
+fn path(keys: &Layers<'_, '_>, own: &Reader<'_>) -> Option<PathPattern> {
+    let [pattern, prefix] = keys.either(["path", "prefix"]);
+    let pattern = pattern.map(|entry| {
         entry.parsed("a path", |text| {
-            let hint = "write API Gateway's syntax: `/orders/{id}`, `/files/{proxy+}`";
-            Pattern::parse(text).map_err(|error| Wrong::new(error.to_string(), hint))
+            Pattern::parse(text).map_err(|error| Wrong::new(error.to_string(), mended(&error)))
         })
     });
-    let prefix = keys.take("prefix").map(|entry| entry.parsed("a path", path_prefix));
-    let path = match (pattern, prefix) {
+    let prefix = prefix.map(|entry| entry.parsed("a path", path_prefix));
+    match (pattern, prefix) {
         (Some(_), Some(_)) => {
             own.problem_here(Wrong::new(
                 "a route has a `path` or a `prefix`, not both",
-                "a `prefix` takes itself and all below it",
+                "leave one out: a `prefix` takes itself and all below it",
             ));
-            return None;
+            None
         }
-        (Some(pattern), None) => PathPattern::Path(pattern?),
-        (None, Some(prefix)) => prefix?,
-        (None, None) => PathPattern::Everything,
-    };
-    Some(Rule { host, path, methods })
+        (Some(pattern), None) => pattern.map(PathPattern::Path),
+        (None, Some(prefix)) => prefix,
+        (None, None) => Some(PathPattern::Everything),
+    }
 }
 
 fn path_prefix(text: &str) -> Result<PathPattern, Wrong> {
-    let bad = text.contains(['{', '}', '?', '#', '*']) || text.chars().any(char::is_whitespace);
+    let odd = |c: char| matches!(c, '{' | '}' | '?' | '#' | '*') || !c.is_ascii_graphic();
+    let bad = text.chars().any(odd);
     if !text.starts_with('/') || bad {
         return Err(Wrong::new(
             format!("`{text}` is no prefix"),
-            "write `/orders`, without parameters; `path` has those",
+            "write `/orders`, without parameters, as it is on the wire; `path` has parameters",
         ));
     }
     let normal = crate::sigv4::normalise_path(text);
@@ -270,60 +294,84 @@ fn path_prefix(text: &str) -> Result<PathPattern, Wrong> {
 }
 
 fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
-    let mut methods = Vec::new();
-    for (entry, text) in entry.strings("a method such as `\"GET\"`")? {
+    let (mut methods, mut fine) = (Vec::new(), true);
+    let entries = entry.list("a list of methods, in brackets: `[\"GET\"]`")?;
+    let is_empty = entries.is_empty();
+    for entry in entries {
+        let Some(text) = entry.string("a method such as `\"GET\"`") else {
+            fine = false;
+            continue;
+        };
         match Method::from_bytes(text.as_bytes()) {
             Ok(Method::CONNECT) | Err(_) => {
                 entry.problem(Wrong::new(
                     format!("`{text}` is no method that is sent on"),
                     "write `GET`, `POST` …; leave `methods` out for any",
                 ));
-                return None;
+                fine = false;
             }
             Ok(method) if method.as_str().chars().any(|c| c.is_ascii_lowercase()) => {
                 let hint = format!("write `{}`: methods have a case", text.to_ascii_uppercase());
-                entry.problem(Wrong::new(format!("`{text}` is in lower case"), hint));
-                return None;
+                entry.problem(Wrong::new(format!("`{text}` is not in upper case"), hint));
+                fine = false;
             }
             Ok(method) => methods.push(method),
         }
     }
-    if methods.is_empty() {
+    if is_empty {
         entry.problem(Wrong::new(
             "a route that takes no method takes nothing",
             "leave `methods` out for any",
         ));
         return None;
     }
-    Some(methods)
+    fine.then_some(methods)
 }
 
-fn rewrite(keys: &Layers<'_, '_>, own: &Reader<'_>, rule: &Rule) -> Option<Rewrite> {
-    match (keys.take("strip_prefix"), keys.take("rewrite")) {
-        (None, None) => Some(Rewrite::Keep),
-        (Some(_), Some(_)) => {
+/// `rule`: none where it has a problem; then a template cannot be judged.
+fn rewrite(keys: &Layers<'_, '_>, own: &Reader<'_>, rule: Option<&Rule>) -> Option<Rewrite> {
+    match keys.either(["strip_prefix", "rewrite"]) {
+        [None, None] => Some(Rewrite::Keep),
+        [Some(_), Some(_)] => {
             own.problem_here(Wrong::new(
                 "a route has a `strip_prefix` or a `rewrite`, not both",
-                "`rewrite` can do either",
+                "leave one out: `rewrite = \"/v2/{proxy}\"` can do either",
             ));
             None
         }
-        (Some(entry), None) => match entry.parsed("a path", path_prefix)? {
+        [Some(entry), None] => match entry.parsed("a path", path_prefix)? {
             PathPattern::Prefix(prefix) => Some(Rewrite::StripPrefix(prefix)),
             PathPattern::Everything | PathPattern::Path(_) => Some(Rewrite::Keep),
         },
-        (None, Some(entry)) => entry.parsed("a path", |text| {
-            let hint = match &rule.path {
-                PathPattern::Path(pattern) => {
-                    format!("the parameters of `{}` may stand in it", pattern.as_str())
-                }
-                _ => {
-                    "parameters come from the route's `path`, such as `/orders/{proxy+}`".to_owned()
-                }
-            };
-            let template = Template::parse(text, &rule.path);
-            template.map(Rewrite::Template).map_err(|error| Wrong::new(error.to_string(), hint))
-        }),
+        [None, Some(entry)] => {
+            let path = &rule?.path;
+            entry.parsed("a path", |text| {
+                let template = Template::parse(text, path).map(Rewrite::Template);
+                template.map_err(|error| Wrong::new(error.to_string(), parameters(path)))
+            })
+        }
+    }
+}
+
+/// What to write instead of a path that is no pattern.
+fn mended(error: &PatternError) -> &'static str {
+    match error {
+        PatternError::Character(_) => {
+            "write the path alone, as it is on the wire: a space is `%20`, an `ö` is `%C3%B6`"
+        }
+        PatternError::Dots(_) => "write the path that is left: `/a/../b` is `/b`",
+        _ => "write API Gateway's syntax: `/orders/{id}`, `/files/{proxy+}`",
+    }
+}
+
+/// What may stand in the template of a path.
+fn parameters(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Path(pattern) if pattern.names().next().is_some() => {
+            let names: Vec<String> = pattern.names().map(|name| format!("`{{{name}}}`")).collect();
+            format!("write a path; {} may stand in it", names.join(" and "))
+        }
+        _ => "parameters come from the route's `path`, such as `/orders/{proxy+}`".to_owned(),
     }
 }
 
@@ -397,9 +445,14 @@ fn header_name(text: &str, of_request: bool) -> Result<HeaderName, Wrong> {
         header::UPGRADE,
         header::TE,
         header::TRAILER,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
     ];
     let signing = [
         "authorization",
+        "expect",
         "host",
         "via",
         "x-amz-content-sha256",
@@ -409,7 +462,7 @@ fn header_name(text: &str, of_request: bool) -> Result<HeaderName, Wrong> {
     if framing.contains(&name) || (of_request && signing.contains(&name.as_str())) {
         return Err(Wrong::new(
             format!("`{name}` is not a route's to change"),
-            "it belongs to the connection or to the signature",
+            "leave it out: it belongs to the connection or to the signature",
         ));
     }
     Ok(name)

@@ -38,6 +38,31 @@ pub(super) fn chosen<T: Copy>(entry: &Entry<'_>, words: &[(&'static str, T)]) ->
     })
 }
 
+const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
+
+/// `log`: one word that is no level would be taken for a crate, and nothing would be logged.
+pub(super) fn log(
+    reader: &Reader<'_>,
+    syntax: Option<fn(&str) -> Result<(), String>>,
+) -> Option<String> {
+    let filter = |text: &str| {
+        let levels = LEVELS.map(|level| format!("`{level}`")).join(", ");
+        let hint = || format!("write one of {levels}, or `NAME=debug` for one crate");
+        let lower = text.to_ascii_lowercase();
+        let is_word = !text.is_empty() && lower.chars().all(|c| c.is_ascii_alphabetic());
+        if is_word && !LEVELS.contains(&lower.as_str()) {
+            return Err(Wrong::new(format!("`{text}` is no level"), hint()));
+        }
+        match syntax.map(|syntax| syntax(text)) {
+            Some(Err(cause)) => {
+                Err(Wrong::new(format!("`{text}` is no log filter: {cause}"), hint()))
+            }
+            Some(Ok(())) | None => Ok(text.to_owned()),
+        }
+    };
+    reader.take("log")?.parsed("a level such as `\"info\"`", filter)
+}
+
 pub(super) fn guard(reader: &Reader<'_>) -> Guard {
     let strings = |key: &'static str, expected| {
         reader.take(key).and_then(|entry| entry.strings(expected)).unwrap_or_default()
@@ -146,11 +171,11 @@ fn certificates(name: &str, around: &Surroundings) -> Result<Vec<u8>, Wrong> {
     let pem = std::fs::read(&path).map_err(|error| {
         Wrong::new(
             format!("`{}` cannot be read: {error}", path.display()),
-            "paths are relative to the configuration file",
+            "name a file that this user may read; a path is relative to the configuration file",
         )
     })?;
-    let marked = |mark: &str| pem.windows(mark.len()).any(|part| part == mark.as_bytes());
-    if marked("-----BEGIN CERTIFICATE-----") {
+    let mut lines = pem.split(|byte| *byte == b'\n');
+    if lines.any(|line| line.starts_with(b"-----BEGIN CERTIFICATE-----")) {
         return Ok(pem);
     }
     Err(Wrong::new(
@@ -208,17 +233,19 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
     if let Some(bytes) = size(&table, "header_bytes") {
         limits.header_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
-    if limits.headers > MOST_HEADERS {
-        table.problem(
-            "headers",
-            Wrong::new("more headers than can be kept apart", "write 1000 at most"),
-        );
+    for (key, count, most) in [
+        ("connections", limits.connections, MOST_CONNECTIONS),
+        ("headers", limits.headers, MOST_HEADERS),
+    ] {
+        if count > most {
+            table.problem(key, too_many(count, most));
+        }
     }
     if !HEADER_BYTES.contains(&limits.header_bytes) {
         table.problem(
             "header_bytes",
             Wrong::new(
-                "a head of this size cannot be read",
+                "a request head of this size cannot be read",
                 "write a size from `8KiB` to `1MiB`, which is Lambda's own limit",
             ),
         );
@@ -227,6 +254,22 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
     limits
 }
 
+pub(super) fn workers(reader: &Reader<'_>) -> Option<usize> {
+    let count = reader.take("workers").and_then(|entry| entry.count())?;
+    if count > MOST_WORKERS {
+        reader.problem("workers", too_many(count, MOST_WORKERS));
+    }
+    Some(count)
+}
+
+fn too_many(count: usize, most: usize) -> Wrong {
+    Wrong::new(format!("`{count}` is more than can be"), format!("write {most} at most"))
+}
+
+/// Threads; more than any machine has cores for.
+const MOST_WORKERS: usize = 1024;
+/// More than the descriptors of any process.
+const MOST_CONNECTIONS: usize = 1_000_000;
 /// `http::HeaderMap` holds 32,768 at most; no client sends a thousandth of that.
 const MOST_HEADERS: usize = 1000;
 /// hyper's least buffer; Lambda's limit for a request line and its headers.

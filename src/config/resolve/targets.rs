@@ -46,10 +46,18 @@ pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targ
         service: None,
         region: None,
     };
-    if reader.take("target").is_some() {
-        let word = |key: &'static str| reader.take(key).and_then(|entry| entry.string("a word"));
-        (targets.service, targets.region) = (word("service"), word("region"));
-    }
+    let one_target = reader.take("target").is_some();
+    let word = |key: &'static str| {
+        let entry = reader.take(key)?;
+        if !one_target {
+            entry.problem(Wrong::new(
+                "this is for a URL on the command line",
+                format!("write `{key}` beside the `url` of a target, in `[targets.NAME]`"),
+            ));
+        }
+        entry.parsed("a word", signing_word)
+    };
+    (targets.service, targets.region) = (word("service"), word("region"));
     let Some(table) = reader.table("targets") else { return targets };
     for (name, entry) in table.named() {
         let target = entry.table().and_then(|table| targets.read(&name, &table));
@@ -66,8 +74,9 @@ fn source(table: &Reader<'_>) -> CredentialsSource {
 
 impl Targets<'_> {
     fn read(&self, name: &str, table: &Reader<'_>) -> Option<Target> {
-        let word =
-            |key: &'static str, expected| table.take(key).and_then(|entry| entry.string(expected));
+        let word = |key: &'static str, expected| {
+            table.take(key).and_then(|entry| entry.parsed(expected, signing_word))
+        };
         let written = Written {
             service: word("service", "a signing service such as `\"lambda\"`"),
             region: word("region", "a region such as `\"us-east-1\"`"),
@@ -85,6 +94,12 @@ impl Targets<'_> {
             ));
             return None;
         };
+        let misread = |key: &'static str, read: bool| !read && table.take(key).is_some();
+        if misread("service", written.service.is_some())
+            || misread("region", written.region.is_some())
+        {
+            return None;
+        }
         self.build(name.to_owned(), &url, written)
     }
 
@@ -116,8 +131,12 @@ impl Targets<'_> {
     }
 
     fn unknown(&self, name: &str) -> Wrong {
+        if name.contains('@') {
+            return Wrong::new("this is no target", "write its name, or a URL without a user");
+        }
         let hint = match nearest(name, self.named.keys().map(String::as_str)) {
             Some(meant) => format!("did you mean `{meant}`?"),
+            None if name.contains('.') => format!("did you mean `https://{name}`?"),
             None => format!("write `[targets.{name}]` with its `url`, or the URL itself"),
         };
         Wrong::new(format!("there is no target `{name}`"), hint)
@@ -157,30 +176,43 @@ impl Targets<'_> {
             }
             Inferred::Nothing => (None, None),
         };
-        let service = written.service.clone().or(service).ok_or_else(|| {
-            Wrong::new(
-                format!("the signing service of `{host}` cannot be told from its name"),
-                "write the target as `[targets.NAME]` with its `service`, such as `\"lambda\"` (with a URL as an argument: `--service`)",
-            )
-        })?;
+        let service = written.service.clone().or(service);
         let region = written.region.clone().or(region).or(self.around.region.clone());
-        let region = region.ok_or_else(|| {
-            Wrong::new(
-                format!("the region of `{host}` cannot be told from its name"),
-                "write `region` beside its `url`, or set AWS_REGION (with a URL as an argument: `--region`)",
-            )
-        })?;
-        for word in [&service, &region] {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*');
-            if word.is_empty() || !word.chars().all(plain) {
-                return Err(Wrong::new(
-                    format!("`{word}` is neither a service nor a region"),
-                    "write words such as `lambda` and `us-east-1`",
-                ));
-            }
-        }
-        Ok(Scope { region, service })
+        let (what, hint) = match (service, region) {
+            (Some(service), Some(region)) => return Ok(Scope { region, service }),
+            (None, Some(_)) => (
+                "service",
+                "write `service = \"lambda\"` beside its `url` in `[targets.NAME]`; \
+                 on the command line `--service lambda`",
+            ),
+            (Some(_), None) => (
+                "region",
+                "write `region = \"us-east-1\"` beside its `url` in `[targets.NAME]`, or set AWS_REGION; \
+                 on the command line `--region us-east-1`",
+            ),
+            (None, None) => (
+                "service and region",
+                "write `service = \"lambda\"` and `region = \"us-east-1\"` beside its `url` in \
+                 `[targets.NAME]`; on the command line `--service lambda --region us-east-1`",
+            ),
+        };
+        Err(Wrong::new(
+            format!("the signing {what} of `{host}` cannot be told from its name"),
+            hint,
+        ))
     }
+}
+
+/// A service or a region, as it stands in a credential scope.
+fn signing_word(text: &str) -> Result<String, Wrong> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*');
+    if !text.is_empty() && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is neither a service nor a region"),
+        "write a word such as `lambda` or `us-east-1`",
+    ))
 }
 
 /// Where a target is.
@@ -193,13 +225,14 @@ struct Location {
 fn location(text: &str) -> Result<Location, Wrong> {
     let wrong = |message: String, hint: &str| Wrong::new(message, hint);
     let shape = "write `https://ID.lambda-url.REGION.on.aws`, with a path if every request shall begin with it";
+    // First of all: no later message may repeat a password.
+    if text.contains('@') {
+        return Err(wrong("a target's URL holds no user and no password".to_owned(), shape));
+    }
     let url: Uri = text.parse().map_err(|_| wrong(format!("`{text}` is no URL"), shape))?;
     let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
         return Err(wrong(format!("`{text}` is no URL"), shape));
     };
-    if authority.as_str().contains('@') {
-        return Err(wrong("a target's URL holds no user and no password".to_owned(), shape));
-    }
     if url.query().is_some() || text.contains('#') {
         return Err(wrong("a target's URL has neither query nor fragment".to_owned(), shape));
     }

@@ -1,0 +1,130 @@
+//! Whole configuration files: those that are right, and those that are not with the exact text
+//! that tells so.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use countersign::config::Config;
+use countersign::config::load::{Inputs, load};
+use countersign::config::problem::Problems;
+use countersign::telemetry::logs;
+
+const VALID: &str = "tests/fixtures/config/valid";
+const INVALID: &str = "tests/fixtures/config/invalid";
+/// The samples that people copy.
+const SAMPLES: &str = "config";
+
+fn read(path: &Path) -> Result<Config, Problems> {
+    load(&Inputs {
+        config: Some(path.to_owned()),
+        log_syntax: Some(logs::is_filter),
+        ..Inputs::default()
+    })
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder} is empty");
+    files
+}
+
+#[test]
+fn loads_every_valid_file_without_a_word() {
+    for file in files(VALID).into_iter().chain(files(SAMPLES)) {
+        match read(&file) {
+            Ok(config) => assert_eq!(config.warnings, [], "{}", file.display()),
+            Err(problems) => panic!("{}:\n{problems}", file.display()),
+        }
+    }
+}
+
+#[test]
+fn tells_every_problem_of_an_invalid_file() {
+    let files = files(INVALID);
+    assert!(files.len() >= 30, "only {} files are left", files.len());
+    for file in files {
+        let told = match read(&file) {
+            Ok(_) => panic!("{} has no problem", file.display()),
+            Err(problems) => format!("{problems}\n"),
+        };
+        let expected = file.with_extension("txt");
+        let expected = fs::read_to_string(&expected)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{told}", expected.display()));
+        assert_eq!(told, expected, "{}", file.display());
+        assert!(!told.contains("hunter2"), "a password is told: {told}");
+    }
+}
+
+#[test]
+fn takes_what_the_readme_says_of_the_configuration() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 3, "the README shows {} pieces of configuration", blocks.len());
+    for block in &blocks {
+        // A piece that shows one setting needs a route beside it.
+        let route = "[[routes]]\ntarget = \"https://ID.lambda-url.us-east-1.on.aws\"\n";
+        let text = if block.contains("[[routes]]") {
+            (*block).to_owned()
+        } else {
+            format!("{block}\n{route}")
+        };
+        let config = of_text(&text);
+        assert_eq!(config.warnings, []);
+    }
+    // The reference shows defaults: a file that says nothing means the same.
+    let reference = blocks.iter().find(|block| block.contains("[timeouts]")).unwrap();
+    let (said, meant) =
+        (of_text(reference), of_text(&fs::read_to_string("config/smallest.toml").unwrap()));
+    assert_eq!(said.limits, meant.limits);
+    assert_eq!(said.timeouts, meant.timeouts);
+    assert_eq!(said.access_log, meant.access_log);
+    assert_eq!(said.admin, meant.admin);
+    assert_eq!(said.upstream.idle, meant.upstream.idle);
+    assert_eq!(said.upstream.roots, meant.upstream.roots);
+    assert_eq!(
+        (said.workers, said.log, said.error_style),
+        (meant.workers, meant.log, meant.error_style)
+    );
+    let (said, meant) = (&said.routes.routes()[0], &meant.routes.routes()[0]);
+    assert_eq!((said.payload, said.max_body), (meant.payload, meant.max_body));
+    assert_eq!(said.authorization, meant.authorization);
+}
+
+#[test]
+fn knows_every_key_that_the_readme_offers() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let reference = blocks.into_iter().find(|block| block.contains("[timeouts]")).unwrap();
+    let mut text = String::new();
+    let mut offered = 0;
+    for line in reference.lines() {
+        match line.strip_prefix("# e.g. ") {
+            Some(key) if key.contains(" = ") && !key.starts_with('"') => {
+                offered += 1;
+                text.push_str(key);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    assert!(offered >= 10, "only {offered} keys are offered");
+    let text = text.replace("corporate-ca.pem", &format!("{VALID}/corporate-ca.pem"));
+    let text = text.replace("arn:aws:lambda:…", "arn:aws:lambda:us-east-1:111122223333:function:f");
+    let config = of_text(&text);
+    assert_eq!(config.routes.routes()[0].request_headers.set.len(), 1);
+}
+
+/// The configuration that a text means.
+fn of_text(text: &str) -> Config {
+    let environment = vec![("COUNTERSIGN_CONFIG_TOML".to_owned(), text.to_owned())];
+    let inputs = Inputs { environment, log_syntax: Some(logs::is_filter), ..Inputs::default() };
+    load(&inputs).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
