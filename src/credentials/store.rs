@@ -305,3 +305,6 @@ fn until_next(loaded: &Loaded, now: SystemTime, random: f64) -> Duration {
     let ahead = window.min(lifetime / 2).mul_f64(1.0 - random * 0.1);
     lifetime.saturating_sub(ahead).max(LEAST_GAP)
 }
+
+#[cfg(test)]
+mod tests;
