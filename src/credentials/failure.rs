@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use crate::credentials::source::Environment;
 
@@ -27,10 +28,20 @@ impl Error for Failure {}
 
 impl Failure {
     /// The source did not answer.
-    pub(super) fn silent(limit: std::time::Duration) -> Self {
+    pub(super) fn silent(limit: Duration) -> Self {
         Self {
             message: format!("the source of the credentials gave nothing within {limit:?}"),
             hint: "look at the container's agent, IMDS, STS or the `credential_process`".to_owned(),
+        }
+    }
+
+    /// The source answered, and what it gave is over. Without the time that has passed since: the
+    /// same failure again is to be known as the same.
+    pub(super) fn expired(at: SystemTime) -> Self {
+        let at = httpdate::fmt_http_date(at);
+        Self {
+            message: format!("the source gave credentials that expired on {at}"),
+            hint: "look at this machine's clock, and at what writes the credentials".to_owned(),
         }
     }
 

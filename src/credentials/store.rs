@@ -30,6 +30,9 @@ const LEAST_GAP: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(30);
 /// How long a request waits where its credentials expired unnoticed (a process that was frozen).
 const THAW: Duration = Duration::from_secs(5);
+/// How long a failure counts: a load that hangs and the pause after it take less. An older one
+/// is from before the process was frozen.
+const FAILURE_COUNTS: Duration = Duration::from_secs(45);
 
 /// The credentials of one source.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ struct Inner {
     source: Box<dyn Source>,
     clock: Clock,
     current: ArcSwapOption<Usable>,
-    failure: ArcSwapOption<Failure>,
+    failure: ArcSwapOption<Failed>,
     /// Counts the loads that ended, well or not.
     loads: watch::Sender<u64>,
     /// Wakes the refresher early.
@@ -51,6 +54,12 @@ struct Inner {
 struct Usable {
     credentials: Arc<SigningCredentials>,
     expires: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    why: Arc<Failure>,
+    at: SystemTime,
 }
 
 /// There are no credentials, and there were none for as long as the request could wait.
@@ -106,8 +115,7 @@ impl Store {
     fn at_hand(&self) -> Option<Arc<SigningCredentials>> {
         let current = self.0.current.load();
         let usable = current.as_ref()?;
-        let given = self.is_fresh(usable) || self.0.failure.load().is_some();
-        given.then(|| Arc::clone(&usable.credentials))
+        self.will_do(usable).then(|| Arc::clone(&usable.credentials))
     }
 
     async fn await_load(&self, patience: Duration) -> Result<Arc<SigningCredentials>, Unavailable> {
@@ -135,8 +143,24 @@ impl Store {
         }
     }
 
+    /// Fresh, or the best there is while the source is down.
+    fn will_do(&self, usable: &Usable) -> bool {
+        self.is_fresh(usable) || self.is_down()
+    }
+
+    fn is_down(&self) -> bool {
+        self.0.failure.load().as_ref().is_some_and(|failed| {
+            let since = self.0.clock.now().duration_since(failed.at);
+            since.is_ok_and(|since| since < FAILURE_COUNTS)
+        })
+    }
+
+    fn failure(&self) -> Option<Arc<Failure>> {
+        self.0.failure.load().as_ref().map(|failed| Arc::clone(&failed.why))
+    }
+
     fn unavailable(&self) -> Unavailable {
-        match self.0.failure.load_full() {
+        match self.failure() {
             Some(failure) => Unavailable::Failed(failure),
             None => Unavailable::Pending,
         }
@@ -155,7 +179,7 @@ impl Store {
             usable,
             stale: current.is_some() && !usable,
             expires: current.as_ref().and_then(|usable| usable.expires),
-            failure: self.0.failure.load_full(),
+            failure: self.failure(),
         }
     }
 
@@ -185,6 +209,11 @@ impl Store {
         }
     }
 
+    /// Requests wait, for what is there has expired.
+    fn is_wanting(&self) -> bool {
+        self.0.current.load().as_ref().is_some_and(|usable| !self.will_do(usable))
+    }
+
     /// One load; gives the time until the next one.
     async fn load(&self) -> Result<Duration, Failure> {
         let loading = timeout(LOAD_LIMIT, self.0.source.load());
@@ -193,8 +222,12 @@ impl Store {
         let pause = until_next(&loaded, now, fastrand::f64());
         let Loaded { credentials, expires } = loaded;
         let key = credentials.access_key_id().to_owned();
-        let credentials = Arc::new(credentials);
-        self.0.current.store(Some(Arc::new(Usable { credentials, expires })));
+        let usable = Usable { credentials: Arc::new(credentials), expires };
+        if let Some(end) = expires.filter(|end| *end <= now) {
+            self.keep_the_later(usable);
+            return Err(Failure::expired(end));
+        }
+        self.0.current.store(Some(Arc::new(usable)));
         self.0.failure.store(None);
         self.0.loads.send_modify(|count| *count += 1);
         tracing::info!(
@@ -205,9 +238,20 @@ impl Store {
         Ok(pause)
     }
 
+    /// Expired ones are given where there is nothing better.
+    fn keep_the_later(&self, usable: Usable) {
+        let is_later =
+            self.0.current.load().as_ref().is_none_or(|current| {
+                current.expires.is_some_and(|end| Some(end) < usable.expires)
+            });
+        if is_later {
+            self.0.current.store(Some(Arc::new(usable)));
+        }
+    }
+
     fn failed(&self, failure: Failure) {
         let kept = self.0.current.load().is_some();
-        let known = self.0.failure.load().as_deref() == Some(&failure);
+        let known = self.failure().as_deref() == Some(&failure);
         if known {
             tracing::debug!(cause = failure.message, "credentials still could not be loaded");
         } else {
@@ -218,22 +262,26 @@ impl Store {
                 "credentials could not be loaded"
             );
         }
-        self.0.failure.store(Some(Arc::new(failure)));
+        let failed = Failed { why: Arc::new(failure), at: self.0.clock.now() };
+        self.0.failure.store(Some(Arc::new(failed)));
         self.0.loads.send_modify(|count| *count += 1);
     }
 
-    /// Sleeps until the wall clock has moved on by `pause`, or a request needs credentials now.
+    /// Sleeps until either clock has moved on by `pause` (the timer of a suspended machine stands
+    /// still, and the wall clock may be set back), or a request needs credentials now.
     async fn rest(&self, pause: Duration) {
         let began = Instant::now();
         let due = self.0.clock.now() + pause;
         loop {
             let left = due.duration_since(self.0.clock.now()).unwrap_or_default();
+            let left = left.min(pause.saturating_sub(began.elapsed()));
             if left.is_zero() {
                 return;
             }
             tokio::select! {
                 () = sleep(left.min(LOOK)) => {}
-                () = self.0.nudge.notified() => {
+                // What is left over of a nudge that the last load has answered wakes nobody.
+                () = self.0.nudge.notified() => if self.is_wanting() {
                     let gap = LEAST_GAP.saturating_sub(began.elapsed());
                     sleep(gap).await;
                     return;
@@ -244,7 +292,7 @@ impl Store {
 }
 
 /// The time until the next load: ahead of the expiry by a window that grows with the lifetime
-/// (the AWS SDKs' own), never more than half of it, and never less than a tenth after the last.
+/// (the AWS SDKs' own), and never more than half of it.
 fn until_next(loaded: &Loaded, now: SystemTime, random: f64) -> Duration {
     let Some(expires) = loaded.expires else { return NO_EXPIRY };
     let lifetime = expires.duration_since(now).unwrap_or_default();
@@ -256,5 +304,8 @@ fn until_next(loaded: &Loaded, now: SystemTime, random: f64) -> Duration {
     };
     // A fleet that started together should not ask together.
     let ahead = window.min(lifetime / 2).mul_f64(1.0 - random * 0.1);
-    lifetime.saturating_sub(ahead).max(lifetime / 10).max(LEAST_GAP)
+    lifetime.saturating_sub(ahead).max(LEAST_GAP)
 }
+
+#[cfg(test)]
+mod tests;
