@@ -88,7 +88,7 @@ impl Outgoing<'_> {
     /// The client's address joins the list; host and scheme stay as the first proxy said.
     fn say_where_from(&self, headers: &mut HeaderMap) {
         if let Peer::Ip(ip) = self.peer {
-            let value = forwarded_for(headers.get(FORWARDED_FOR), ip);
+            let value = forwarded_for(headers, ip);
             headers.insert(FORWARDED_FOR, value);
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
@@ -101,12 +101,13 @@ impl Outgoing<'_> {
     }
 }
 
-fn forwarded_for(before: Option<&HeaderValue>, ip: std::net::IpAddr) -> HeaderValue {
-    let value = match before {
-        None => ip.to_string().into_bytes(),
-        Some(before) => [before.as_bytes(), b", ", ip.to_string().as_bytes()].concat(),
-    };
-    HeaderValue::try_from(value).expect("a header value and an address make a header value")
+/// One list, also where it came in several lines.
+fn forwarded_for(headers: &HeaderMap, ip: std::net::IpAddr) -> HeaderValue {
+    let own = ip.to_string();
+    let before = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let list: Vec<&[u8]> = before.chain([own.as_bytes()]).collect();
+    HeaderValue::try_from(list.join(b", ".as_slice()))
+        .expect("header values and an address make a header value")
 }
 
 /// Turns a target's headers into the client's.
