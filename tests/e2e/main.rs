@@ -1,0 +1,13 @@
+//! The program from end to end: raw bytes over real sockets on both sides of it, so that nothing
+//! in between mends what is sent.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod body;
+mod guard;
+mod headers;
+mod listener;
+mod process;
+mod rejections;
+mod signing;
+mod support;
