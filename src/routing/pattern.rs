@@ -136,6 +136,23 @@ impl Pattern {
         }
     }
 
+    /// Its precedence among patterns of its rank: the lesser goes first.
+    pub(super) fn precedence(&self) -> Precedence {
+        let of = |segment: &Segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Param(_) => 1,
+            Segment::Greedy(_) => 2,
+        };
+        Precedence(self.segments.iter().map(of).collect())
+    }
+
+    /// What stands before the greedy parameter, in matchit's syntax, and its count of segments.
+    pub(super) fn head_for_matchit(&self) -> (String, usize) {
+        let whole = self.for_matchit();
+        let head = whole.rsplit_once('/').map_or("", |(head, _)| head).to_owned();
+        (head, self.segments.len() - 1)
+    }
+
     /// The pattern in matchit's syntax, its parameters named by position: two patterns that
     /// name the same parameter differently are the same pattern.
     pub(super) fn for_matchit(&self) -> String {
@@ -161,6 +178,10 @@ pub(super) enum Rank {
     Params,
     Greedy,
 }
+
+/// How specific a pattern's segments are, from the left.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Precedence(Vec<u8>);
 
 impl Segment {
     fn parse(piece: &str) -> Result<Self, PatternError> {

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use http::Method;
+use matchit::InsertError;
 
 use crate::routing::host::HostPattern;
-use crate::routing::pattern::{Params, PathPattern, Pattern, Rank};
+use crate::routing::pattern::{Params, PathPattern, Pattern, Precedence, Rank};
 
 /// What a request is matched by.
 #[derive(Clone, Copy, Debug)]
@@ -90,10 +91,18 @@ struct Methods {
 struct Paths {
     full: HashMap<String, usize>,
     params: matchit::Router<usize>,
-    greedy: matchit::Router<usize>,
+    greedy: Vec<Greedy>,
     /// Longest first.
     prefixes: Vec<(String, usize)>,
     everything: Option<usize>,
+}
+
+/// The greedy patterns with as many segments before the greedy one. matchit refuses one that
+/// competes with a parameter at the same place, so each depth has a router of its own.
+#[derive(Debug)]
+struct Greedy {
+    depth: usize,
+    heads: matchit::Router<(Precedence, usize)>,
 }
 
 impl Table {
@@ -245,6 +254,12 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The first segments of a path, where at least one more follows them.
+fn head_of(path: &str, segments: usize) -> Option<&str> {
+    let (at, _) = path.match_indices('/').nth(segments)?;
+    (at + 1 < path.len()).then_some(&path[..at])
+}
+
 impl Methods {
     fn insert(&mut self, index: usize, rule: &Rule, methods: &[&Method]) {
         for method in methods {
@@ -286,18 +301,75 @@ impl Paths {
                 return;
             }
             Rank::Params => self.params.insert(pattern.for_matchit(), index),
-            Rank::Greedy => self.greedy.insert(pattern.for_matchit(), index),
+            Rank::Greedy => self.insert_greedy(index, pattern),
         };
+    }
+
+    fn insert_greedy(&mut self, index: usize, pattern: &Pattern) -> Result<(), InsertError> {
+        let (head, depth) = pattern.head_for_matchit();
+        let known = self.greedy.iter().position(|greedy| greedy.depth == depth);
+        let position = known.unwrap_or_else(|| {
+            self.greedy.push(Greedy { depth, heads: matchit::Router::new() });
+            self.greedy.len() - 1
+        });
+        self.greedy[position].heads.insert(head, (pattern.precedence(), index))
+    }
+
+    /// A literal goes before a parameter and a parameter before the greedy one, from the left.
+    fn find_greedy(&self, path: &str) -> Option<usize> {
+        let found = self.greedy.iter().filter_map(|greedy| {
+            let head = head_of(path, greedy.depth)?;
+            greedy.heads.at(head).ok().map(|found| found.value)
+        });
+        found.min().map(|(_, index)| *index)
     }
 
     fn find(&self, path: &str) -> Option<usize> {
         let full = || self.full.get(path).copied();
         let params = || self.params.at(path).ok().map(|found| *found.value);
-        let greedy = || self.greedy.at(path).ok().map(|found| *found.value);
+        let greedy = || self.find_greedy(path);
         let prefix = || {
             let found = self.prefixes.iter().find(|(prefix, _)| is_below(path, prefix));
             found.map(|(_, index)| *index)
         };
         full().or_else(params).or_else(greedy).or_else(prefix).or(self.everything)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::{Found, Key, Rule, Table};
+    use crate::routing::pattern::{PathPattern, Pattern};
+
+    fn table(paths: &[&str]) -> Table {
+        let rule = |text: &&str| Rule {
+            host: None,
+            path: PathPattern::Path(Pattern::parse(text).unwrap()),
+            methods: Vec::new(),
+        };
+        Table::new(paths.iter().map(rule).collect()).unwrap()
+    }
+
+    fn index(table: &Table, path: &str) -> Option<usize> {
+        match table.find(Key { host: None, method: &Method::GET, path }) {
+            Found::Route(index, _) => Some(index),
+            Found::MethodNotAllowed(_) | Found::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn greedy_patterns_of_all_depths_stand_side_by_side() {
+        let first = table(&["/{x}/{rest+}", "/{proxy+}", "/a/{proxy+}", "/a/{x}/{rest+}"]);
+        for (path, expected) in [
+            ("/only", Some(1)),
+            ("/b/1", Some(0)),
+            ("/a/1", Some(2)),
+            ("/a/1/2", Some(3)),
+            ("/", None),
+        ] {
+            assert_eq!(index(&first, path), expected, "{path}");
+        }
     }
 }
