@@ -2,17 +2,17 @@
 //! order.
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::Request;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::{Layer, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::service_fn;
 
 use crate::admin::Health;
 use crate::clock::Clock;
@@ -140,14 +140,14 @@ fn settings(config: &Config) -> Settings {
 async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: CancellationToken) {
     let service = |client: Client| {
         let proxy = Arc::clone(&proxy);
-        let caught = Arc::clone(&proxy);
-        let panicked = move |_| caught.panicked().map(Full::new);
-        let answer = service_fn(move |request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let (proxy, client) = (Arc::clone(&proxy), client.clone());
             // Boxed, for each layer around it would move it once more.
-            Box::pin(async move { Ok::<_, Infallible>(proxy.answer(request, client).await) })
-        });
-        CatchPanicLayer::custom(panicked).layer(answer)
+            Box::pin(async move {
+                let answered = AssertUnwindSafe(proxy.answer(request, client)).catch_unwind().await;
+                Ok::<_, Infallible>(answered.unwrap_or_else(|_panic| proxy.panicked()))
+            })
+        })
     };
     listen::serve(bound, settings, service, stop).await;
 }

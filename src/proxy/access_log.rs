@@ -110,6 +110,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let total = self.arrived.elapsed();
+        if std::thread::panicking() {
+            self.reason = Some("internal");
+        }
         let Some((method, uri)) = self.request.take() else { return };
         if !self.is_wanted(total) {
             return;

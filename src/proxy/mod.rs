@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
@@ -58,7 +57,7 @@ struct Served {
 /// What goes along with a request on its path.
 struct Exchange {
     body: Inbound,
-    record: Record,
+    record: Box<Record>,
     client: Client,
 }
 
@@ -93,7 +92,7 @@ impl Proxy {
         let (mut request, body) = request.into_parts();
         let mut exchange = Exchange {
             body: Inbound::new(&request, body),
-            record: Record::open(served.config.access_log, &request),
+            record: Box::new(Record::open(served.config.access_log, &request)),
             client,
         };
         let version = request.version;
@@ -143,8 +142,9 @@ impl Proxy {
     }
 
     /// The answer to a request that met a bug.
-    pub fn panicked(&self) -> Response<Bytes> {
-        Rejection::Panic.answer(self.served.load().config.error_style, true)
+    pub fn panicked(&self) -> Response<AnswerBody> {
+        let answer = Rejection::Panic.answer(self.served.load().config.error_style, true);
+        answer.map(AnswerBody::after_panic)
     }
 }
 

@@ -17,7 +17,8 @@ use crate::proxy::access_log::Record;
 #[derive(Debug)]
 pub struct AnswerBody {
     source: Source,
-    record: Record,
+    /// None where the record was lost with a panic, which has written it.
+    record: Option<Box<Record>>,
 }
 
 #[derive(Debug)]
@@ -49,9 +50,14 @@ pub enum Incomplete {
 
 impl AnswerBody {
     /// An answer of ours.
-    pub(in crate::proxy) fn own(body: Bytes, record: Record) -> Self {
+    pub(in crate::proxy) fn own(body: Bytes, record: Box<Record>) -> Self {
         let body = Some(body).filter(|body| !body.is_empty());
-        Self { source: Source::Own(body), record }
+        Self { source: Source::Own(body), record: Some(record) }
+    }
+
+    /// An answer of ours to a request that met a bug.
+    pub(in crate::proxy) fn after_panic(body: Bytes) -> Self {
+        Self { source: Source::Own(Some(body)), record: None }
     }
 
     /// A target's answer. `reset`: the client's connection, where only its end ends the answer.
@@ -59,10 +65,10 @@ impl AnswerBody {
         body: Incoming,
         silence: Duration,
         reset: Option<Client>,
-        record: Record,
+        record: Box<Record>,
     ) -> Self {
         let from = FromTarget { body, silence, timer: None, reset };
-        Self { source: Source::Target(from), record }
+        Self { source: Source::Target(from), record: Some(record) }
     }
 }
 
@@ -81,10 +87,12 @@ impl Body for AnswerBody {
         };
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
-                this.record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if let Some(record) = &mut this.record {
+                    record.bytes_out += frame.data_ref().map_or(0, Bytes::len) as u64;
+                }
             }
             Poll::Ready(Some(Err(_))) => this.break_off(),
-            Poll::Ready(None) => this.record.complete(),
+            Poll::Ready(None) => this.complete(),
             Poll::Pending => {}
         }
         frame
@@ -108,8 +116,16 @@ impl Body for AnswerBody {
 }
 
 impl AnswerBody {
+    fn complete(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.complete();
+        }
+    }
+
     fn break_off(&mut self) {
-        self.record.broken();
+        if let Some(record) = &mut self.record {
+            record.broken();
+        }
         if let Source::Target(from) = &self.source
             && let Some(client) = &from.reset
         {
@@ -121,7 +137,7 @@ impl AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         if self.is_end_stream() {
-            self.record.complete(); // hyper does not ask past the last byte of a known length
+            self.complete(); // hyper does not ask past the last byte of a known length
         }
     }
 }
