@@ -23,6 +23,10 @@ pub(super) struct ClientIo {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+/// Up to here a head and its body are copied into one write: `send` costs the kernel less than
+/// `writev`, by more than the copy.
+const JOINED: usize = 2048;
+
 /// How long a client may be silent.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -122,6 +126,15 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if whole <= JOINED {
+            let (mut joined, mut end) = ([0; JOINED], 0);
+            for buf in bufs {
+                joined[end..end + buf.len()].copy_from_slice(buf);
+                end += buf.len();
+            }
+            return self.poll_write(cx, &joined[..end]);
+        }
         match &mut self.stream {
             Stream::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Stream::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),

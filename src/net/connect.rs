@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::config::{Config, Upstream};
 use crate::net::error::ConnectError;
+use crate::net::tcp::Tcp;
 use crate::net::tls::{self, SetupError};
 use crate::net::tracked::Tracked;
 use crate::net::way::Way;
 
 /// What a connection is made of.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Stream = MaybeHttpsStream<Tcp>;
 
 /// Opens connections to targets and to the sources of credentials.
 #[derive(Clone, Debug)]

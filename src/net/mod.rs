@@ -5,6 +5,7 @@ mod connect;
 mod error;
 mod resolve;
 mod sdk;
+mod tcp;
 mod tls;
 mod tracked;
 mod way;

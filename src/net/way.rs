@@ -12,13 +12,12 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::config::Proxy;
 use crate::net::error::ConnectError;
 use crate::net::resolve::Resolver;
+use crate::net::tcp::Tcp;
 use crate::net::tls::SetupError;
 
 /// A NAT gateway forgets a silent connection after 350 s, without a word.
@@ -81,9 +80,9 @@ fn is_loopback(to: &Uri) -> bool {
 }
 
 impl Service<Uri> for Way {
-    type Response = TokioIo<TcpStream>;
+    type Response = Tcp;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<TcpStream>, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Tcp, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(())) // `oneshot` below waits for what it calls
@@ -93,12 +92,18 @@ impl Service<Uri> for Way {
         if let Some(tunnel) = self.tunnel(&to) {
             let opened = tunnel.oneshot(to);
             return Box::pin(async move {
-                opened.await.map_err(|cause| ConnectError::Proxy(BoxError::from(cause)))
+                opened
+                    .await
+                    .map(Tcp::new)
+                    .map_err(|cause| ConnectError::Proxy(BoxError::from(cause)))
             });
         }
         let opened = self.tcp.clone().oneshot(to);
         Box::pin(async move {
-            opened.await.map_err(|cause| ConnectError::classify(BoxError::from(cause)))
+            opened
+                .await
+                .map(Tcp::new)
+                .map_err(|cause| ConnectError::classify(BoxError::from(cause)))
         })
     }
 }

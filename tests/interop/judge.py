@@ -98,13 +98,18 @@ def by_botocore(request: Arrived, caller: Caller, signed: list[str], stamp: str,
             aws.headers.add_header(name, value)
     canonical = "\n".join([
         request.method,
-        auth._normalize_url_path(path),
+        auth._normalize_url_path(as_text(path)),
         auth.canonical_query_string(aws),
         auth.canonical_headers(aws.headers) + "\n",
         ";".join(signed),
         digest,
     ])
     return auth.signature(auth.string_to_sign(aws, canonical), aws)
+
+
+def as_text(path: str) -> str:
+    """The raw bytes of a path as both libraries want them: as text, which they encode as UTF-8."""
+    return path.encode("latin-1").decode("utf-8")
 
 
 def reencoded(query: str) -> str:
@@ -139,6 +144,6 @@ def by_awscrt(request: Arrived, caller: Caller, signed: list[str], when, digest:
     path, mark, query = request.target.partition("?")
     target = path + (mark + reencoded(query) if query else "")
     signed_request = awscrt.auth.aws_sign_request(
-        awscrt.http.HttpRequest(request.method, target.encode("latin-1").decode("utf-8"), headers), config
+        awscrt.http.HttpRequest(request.method, as_text(target), headers), config
     ).result(timeout=10)
     return signed_request.headers.get("Authorization").rpartition("Signature=")[2]

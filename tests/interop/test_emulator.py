@@ -33,7 +33,7 @@ def test_awscurl_is_let_in(emulator, caller):
 
 
 def test_awscurl_posts(emulator, caller):
-    run = awscurl(caller, "lambda", "-X", "POST", "-d", '{"n": 1}', f"{emulator}/process?a=b%20c&a=1")
+    run = awscurl(caller, "lambda", "-X", "POST", "-d", '{"n": 1}', f"{emulator}/process?b=2&a=1")
     assert "Data processed successfully" in run.stdout, run
 
 
@@ -43,7 +43,7 @@ def test_awscurl_for_another_service_is_refused(emulator, caller):
 
 
 def test_botocore_is_let_in(emulator, caller):
-    answer = botocore_client(caller, "lambda", "POST", f"{emulator}/process", b'{"n": 1}')
+    answer = botocore_client(caller, "lambda", "POST", f"{emulator}/process?a=b%20c&a=1", b'{"n": 1}')
     assert answer.status_code == 200 and answer.json()["received"] == {"n": 1}
 
 
