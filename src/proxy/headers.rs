@@ -12,6 +12,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Headers that come in here and with the signature.
+const ADDED: usize = 9;
+
 /// Headers of one connection (RFC 9110, 7.6.1), and those that a proxy answers itself.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
@@ -61,6 +64,7 @@ impl Outgoing<'_> {
         let chunked = headers.contains_key(TRANSFER_ENCODING);
         drop_named_by_connection(headers);
         drop_each(headers, stays_here);
+        headers.reserve(ADDED); // once, instead of growing step by step
         match (chunked, self.payload.held_length()) {
             (false, _) => {}
             (true, Some(length)) => {
