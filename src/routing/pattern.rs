@@ -136,6 +136,15 @@ impl Pattern {
         }
     }
 
+    /// How specific each of its segments is.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = Rank> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => Rank::Full,
+            Segment::Param(_) => Rank::Params,
+            Segment::Greedy(_) => Rank::Greedy,
+        })
+    }
+
     /// The pattern in matchit's syntax, its parameters named by position: two patterns that
     /// name the same parameter differently are the same pattern.
     pub(super) fn for_matchit(&self) -> String {
@@ -281,3 +290,6 @@ impl Template {
         self.0.iter().map(piece).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,8 +89,8 @@ struct Methods {
 #[derive(Debug, Default)]
 struct Paths {
     full: HashMap<String, usize>,
-    params: matchit::Router<usize>,
-    greedy: matchit::Router<usize>,
+    params: Patterns,
+    greedy: Patterns,
     /// Longest first.
     prefixes: Vec<(String, usize)>,
     everything: Option<usize>,
@@ -279,21 +279,19 @@ impl Paths {
     }
 
     fn insert_pattern(&mut self, index: usize, pattern: &Pattern) {
-        // A conflict here is the same path with a named method, which goes before any.
-        let _ = match pattern.rank() {
+        match pattern.rank() {
             Rank::Full => {
                 self.full.entry(pattern.as_str().to_owned()).or_insert(index);
-                return;
             }
-            Rank::Params => self.params.insert(pattern.for_matchit(), index),
-            Rank::Greedy => self.greedy.insert(pattern.for_matchit(), index),
-        };
+            Rank::Params => self.params.insert(index, pattern),
+            Rank::Greedy => self.greedy.insert(index, pattern),
+        }
     }
 
     fn find(&self, path: &str) -> Option<usize> {
         let full = || self.full.get(path).copied();
-        let params = || self.params.at(path).ok().map(|found| *found.value);
-        let greedy = || self.greedy.at(path).ok().map(|found| *found.value);
+        let params = || self.params.find(path);
+        let greedy = || self.greedy.find(path);
         let prefix = || {
             let found = self.prefixes.iter().find(|(prefix, _)| is_below(path, prefix));
             found.map(|(_, index)| *index)
@@ -301,3 +299,39 @@ impl Paths {
         full().or_else(params).or_else(greedy).or_else(prefix).or(self.everything)
     }
 }
+
+/// Patterns with parameters. matchit takes a literal before a parameter, segment by segment, but
+/// some pairs cannot stand in one of its routers (`/{proxy+}` and `/{id}/{proxy+}`): they stand
+/// in two, and the more specific of what both find wins.
+#[derive(Debug, Default)]
+struct Patterns(Vec<matchit::Router<Ranked>>);
+
+/// A route, and how specific each segment of its path is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ranked(Vec<Rank>, usize);
+
+impl Patterns {
+    fn insert(&mut self, index: usize, pattern: &Pattern) {
+        let text = pattern.for_matchit();
+        let ranked = Ranked(pattern.ranks().collect(), index);
+        for router in &mut self.0 {
+            match router.insert(text.clone(), ranked.clone()) {
+                Ok(()) => return,
+                // The same path with a named method is there, which goes before any.
+                Err(matchit::InsertError::Conflict { with }) if with == text => return,
+                Err(_) => {}
+            }
+        }
+        let mut router = matchit::Router::new();
+        router.insert(text, ranked).expect("one pattern cannot be in its own way");
+        self.0.push(router);
+    }
+
+    fn find(&self, path: &str) -> Option<usize> {
+        let found = self.0.iter().filter_map(|router| router.at(path).ok());
+        found.map(|found| found.value).min().map(|Ranked(_, index)| *index)
+    }
+}
+
+#[cfg(test)]
+mod tests;
