@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
@@ -13,6 +14,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
+
+/// What curl calls a body of which nothing is said.
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// What was typed wrong.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,9 @@ impl OneRequest {
             let (name, value) = line.split_once(':').ok_or_else(wrong)?;
             let name = HeaderName::try_from(name.trim()).map_err(|_| wrong())?;
             headers.append(name, HeaderValue::try_from(value.trim()).map_err(|_| wrong())?);
+        }
+        if self.data.is_some() && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, FORM);
         }
         Ok(headers)
     }

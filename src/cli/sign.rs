@@ -140,7 +140,7 @@ fn curl(arguments: &Sign, subject: &Subject) -> String {
     let (target, scope) = (&subject.target, &subject.target.scope);
     let scheme = if target.tls { "https" } else { "http" };
     let mut line = format!(
-        "curl --aws-sigv4 'aws:amz:{}:{}' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\\n  \
+        "curl --globoff --aws-sigv4 'aws:amz:{}:{}' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\\n  \
          ${{AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}} \\\n  \
          -X {}",
         scope.region, scope.service, subject.method

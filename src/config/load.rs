@@ -20,6 +20,9 @@ const START: &str = "write `countersign https://ID.lambda-url.REGION.on.aws`, or
                      [[routes]]\n    target = \"https://ID.lambda-url.REGION.on.aws\"\n  \
                      or see it work first: `countersign demo`";
 
+/// Tells what is wrong with a `log`, if anything is: this room knows no logging.
+pub type LogSyntax = fn(&str) -> Result<(), String>;
+
 /// What a configuration is made of.
 #[derive(Debug, Default)]
 pub struct Inputs {
@@ -31,8 +34,8 @@ pub struct Inputs {
     pub flags: Flags,
     /// Whether files that nobody named are looked for.
     pub search: bool,
-    /// Tells what is wrong with a `log`, if anything is: this room knows no logging.
-    pub log_syntax: Option<fn(&str) -> Result<(), String>>,
+    /// What judges `log`; none: only its levels are.
+    pub log_syntax: Option<LogSyntax>,
 }
 
 /// The flags, as they were typed.

@@ -48,7 +48,7 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// Where routes send to, in the order of the file.
+    /// Where routes send to: the named ones by name, then those that routes give as a URL.
     pub targets: Vec<Arc<Target>>,
     /// Which request goes where.
     pub routes: RouteTable,

@@ -230,7 +230,10 @@ impl<'a> Entry<'a> {
 
     /// A variable or a flag that holds the wrong text.
     fn misread<T>(&self, text: &str, expected: &str) -> Option<T> {
-        self.problem(Wrong::new(format!("`{text}` is none"), format!("write {expected}")));
+        self.problem(Wrong::new(
+            format!("`{text}` does not fit here"),
+            format!("write {expected}"),
+        ));
         None
     }
 

@@ -136,21 +136,13 @@ impl Pattern {
         }
     }
 
-    /// Its precedence among patterns of its rank: the lesser goes first.
-    pub(super) fn precedence(&self) -> Precedence {
-        let of = |segment: &Segment| match segment {
-            Segment::Literal(_) => 0,
-            Segment::Param(_) => 1,
-            Segment::Greedy(_) => 2,
-        };
-        Precedence(self.segments.iter().map(of).collect())
-    }
-
-    /// What stands before the greedy parameter, in matchit's syntax, and its count of segments.
-    pub(super) fn head_for_matchit(&self) -> (String, usize) {
-        let whole = self.for_matchit();
-        let head = whole.rsplit_once('/').map_or("", |(head, _)| head).to_owned();
-        (head, self.segments.len() - 1)
+    /// How specific each of its segments is.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = Rank> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => Rank::Full,
+            Segment::Param(_) => Rank::Params,
+            Segment::Greedy(_) => Rank::Greedy,
+        })
     }
 
     /// The pattern in matchit's syntax, its parameters named by position: two patterns that
@@ -178,10 +170,6 @@ pub(super) enum Rank {
     Params,
     Greedy,
 }
-
-/// How specific a pattern's segments are, from the left.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Precedence(Vec<u8>);
 
 impl Segment {
     fn parse(piece: &str) -> Result<Self, PatternError> {
@@ -302,3 +290,6 @@ impl Template {
         self.0.iter().map(piece).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,9 @@
 use std::collections::HashMap;
 
 use http::Method;
-use matchit::InsertError;
 
 use crate::routing::host::HostPattern;
-use crate::routing::pattern::{Params, PathPattern, Pattern, Precedence, Rank};
+use crate::routing::pattern::{Params, PathPattern, Pattern, Rank};
 
 /// What a request is matched by.
 #[derive(Clone, Copy, Debug)]
@@ -90,19 +89,11 @@ struct Methods {
 #[derive(Debug, Default)]
 struct Paths {
     full: HashMap<String, usize>,
-    params: matchit::Router<usize>,
-    greedy: Vec<Greedy>,
+    params: Patterns,
+    greedy: Patterns,
     /// Longest first.
     prefixes: Vec<(String, usize)>,
     everything: Option<usize>,
-}
-
-/// The greedy patterns with as many segments before the greedy one. matchit refuses one that
-/// competes with a parameter at the same place, so each depth has a router of its own.
-#[derive(Debug)]
-struct Greedy {
-    depth: usize,
-    heads: matchit::Router<(Precedence, usize)>,
 }
 
 impl Table {
@@ -254,12 +245,6 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The first segments of a path, where at least one more follows them.
-fn head_of(path: &str, segments: usize) -> Option<&str> {
-    let (at, _) = path.match_indices('/').nth(segments)?;
-    (at + 1 < path.len()).then_some(&path[..at])
-}
-
 impl Methods {
     fn insert(&mut self, index: usize, rule: &Rule, methods: &[&Method]) {
         for method in methods {
@@ -294,40 +279,19 @@ impl Paths {
     }
 
     fn insert_pattern(&mut self, index: usize, pattern: &Pattern) {
-        // A conflict here is the same path with a named method, which goes before any.
-        let _ = match pattern.rank() {
+        match pattern.rank() {
             Rank::Full => {
                 self.full.entry(pattern.as_str().to_owned()).or_insert(index);
-                return;
             }
-            Rank::Params => self.params.insert(pattern.for_matchit(), index),
-            Rank::Greedy => self.insert_greedy(index, pattern),
-        };
-    }
-
-    fn insert_greedy(&mut self, index: usize, pattern: &Pattern) -> Result<(), InsertError> {
-        let (head, depth) = pattern.head_for_matchit();
-        let known = self.greedy.iter().position(|greedy| greedy.depth == depth);
-        let position = known.unwrap_or_else(|| {
-            self.greedy.push(Greedy { depth, heads: matchit::Router::new() });
-            self.greedy.len() - 1
-        });
-        self.greedy[position].heads.insert(head, (pattern.precedence(), index))
-    }
-
-    /// A literal goes before a parameter and a parameter before the greedy one, from the left.
-    fn find_greedy(&self, path: &str) -> Option<usize> {
-        let found = self.greedy.iter().filter_map(|greedy| {
-            let head = head_of(path, greedy.depth)?;
-            greedy.heads.at(head).ok().map(|found| found.value)
-        });
-        found.min().map(|(_, index)| *index)
+            Rank::Params => self.params.insert(index, pattern),
+            Rank::Greedy => self.greedy.insert(index, pattern),
+        }
     }
 
     fn find(&self, path: &str) -> Option<usize> {
         let full = || self.full.get(path).copied();
-        let params = || self.params.at(path).ok().map(|found| *found.value);
-        let greedy = || self.find_greedy(path);
+        let params = || self.params.find(path);
+        let greedy = || self.greedy.find(path);
         let prefix = || {
             let found = self.prefixes.iter().find(|(prefix, _)| is_below(path, prefix));
             found.map(|(_, index)| *index)
@@ -336,40 +300,38 @@ impl Paths {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use http::Method;
+/// Patterns with parameters. matchit takes a literal before a parameter, segment by segment, but
+/// some pairs cannot stand in one of its routers (`/{proxy+}` and `/{id}/{proxy+}`): they stand
+/// in two, and the more specific of what both find wins.
+#[derive(Debug, Default)]
+struct Patterns(Vec<matchit::Router<Ranked>>);
 
-    use super::{Found, Key, Rule, Table};
-    use crate::routing::pattern::{PathPattern, Pattern};
+/// A route, and how specific each segment of its path is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ranked(Vec<Rank>, usize);
 
-    fn table(paths: &[&str]) -> Table {
-        let rule = |text: &&str| Rule {
-            host: None,
-            path: PathPattern::Path(Pattern::parse(text).unwrap()),
-            methods: Vec::new(),
-        };
-        Table::new(paths.iter().map(rule).collect()).unwrap()
+impl Patterns {
+    fn insert(&mut self, index: usize, pattern: &Pattern) {
+        let text = pattern.for_matchit();
+        let ranked = Ranked(pattern.ranks().collect(), index);
+        for router in &mut self.0 {
+            match router.insert(text.clone(), ranked.clone()) {
+                Ok(()) => return,
+                // The same path with a named method is there, which goes before any.
+                Err(matchit::InsertError::Conflict { with }) if with == text => return,
+                Err(_) => {}
+            }
+        }
+        let mut router = matchit::Router::new();
+        router.insert(text, ranked).expect("one pattern cannot be in its own way");
+        self.0.push(router);
     }
 
-    fn index(table: &Table, path: &str) -> Option<usize> {
-        match table.find(Key { host: None, method: &Method::GET, path }) {
-            Found::Route(index, _) => Some(index),
-            Found::MethodNotAllowed(_) | Found::Nothing => None,
-        }
-    }
-
-    #[test]
-    fn greedy_patterns_of_all_depths_stand_side_by_side() {
-        let first = table(&["/{x}/{rest+}", "/{proxy+}", "/a/{proxy+}", "/a/{x}/{rest+}"]);
-        for (path, expected) in [
-            ("/only", Some(1)),
-            ("/b/1", Some(0)),
-            ("/a/1", Some(2)),
-            ("/a/1/2", Some(3)),
-            ("/", None),
-        ] {
-            assert_eq!(index(&first, path), expected, "{path}");
-        }
+    fn find(&self, path: &str) -> Option<usize> {
+        let found = self.0.iter().filter_map(|router| router.at(path).ok());
+        found.map(|found| found.value).min().map(|Ranked(_, index)| *index)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use figment::value::Dict;
 
-use crate::config::load::Inputs;
+use crate::config::load::{Inputs, LogSyntax};
 use crate::config::origin::Origins;
 use crate::config::problem::Problems;
 use crate::config::reader::{Notes, Reader};
@@ -26,7 +26,7 @@ pub(super) struct Surroundings {
     /// What paths are relative to.
     folder: PathBuf,
     /// Tells what is wrong with a `log`.
-    log_syntax: Option<fn(&str) -> Result<(), String>>,
+    log_syntax: Option<LogSyntax>,
 }
 
 impl Surroundings {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::config::load::LogSyntax;
 use crate::config::reader::{Entry, Reader};
 use crate::config::resolve::Surroundings;
 use crate::config::values::{self, Wrong, nearest};
@@ -41,10 +42,7 @@ pub(super) fn chosen<T: Copy>(entry: &Entry<'_>, words: &[(&'static str, T)]) ->
 const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
 
 /// `log`: one word that is no level would be taken for a crate, and nothing would be logged.
-pub(super) fn log(
-    reader: &Reader<'_>,
-    syntax: Option<fn(&str) -> Result<(), String>>,
-) -> Option<String> {
+pub(super) fn log(reader: &Reader<'_>, syntax: Option<LogSyntax>) -> Option<String> {
     let filter = |text: &str| {
         let levels = LEVELS.map(|level| format!("`{level}`")).join(", ");
         let hint = || format!("write one of {levels}, or `NAME=debug` for one crate");

@@ -1,0 +1,568 @@
+//! The program as it is run: verbs, what they print and where, and how they end.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLETOKEN";
+const CONFIG: &str = "\
+[targets.orders]
+url = \"https://abc.lambda-url.us-east-1.on.aws/base\"
+
+[[routes]]
+name = \"orders\"
+path = \"/orders/{id}\"
+methods = [\"GET\"]
+rewrite = \"/v2/{id}\"
+target = \"orders\"
+
+[[routes]]
+name = \"rest of orders\"
+prefix = \"/orders\"
+target = \"orders\"
+
+[[routes]]
+name = \"elsewhere\"
+host = \"a.internal\"
+target = \"orders\"
+";
+
+/// The program, in an empty folder, with nothing in its environment but credentials.
+struct Program {
+    folder: TempDir,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn with_config(text: &str) -> Self {
+        let program = Self::new();
+        program.write("countersign.toml", text);
+        program
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .env("AWS_SESSION_TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let ran = Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        for secret in [SECRET, TOKEN] {
+            assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{ran:?}");
+        }
+        ran
+    }
+}
+
+#[test]
+fn check_sums_up_what_is_right() {
+    let ran = Program::with_config(CONFIG).run(&["check"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "route `orders` → abc.lambda-url.us-east-1.on.aws (lambda, us-east-1)\n\
+         route `rest of orders` → abc.lambda-url.us-east-1.on.aws (lambda, us-east-1)\n\
+         route `elsewhere` → abc.lambda-url.us-east-1.on.aws (lambda, us-east-1)\n\
+         ok: 3 routes\n"
+    );
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn check_warns_and_goes_on() {
+    let program = Program::with_config(CONFIG);
+    let output = program.command(&["check"]).env("COUNTERSIGN_LISTENN", "x").output().unwrap();
+    let ran = Ran::of(output);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.starts_with("warning: COUNTERSIGN_LISTENN: `listenn`: unknown key"), "{ran:?}");
+}
+
+#[test]
+fn every_verb_that_reads_the_file_refuses_a_wrong_one_with_78() {
+    let program = Program::with_config("workers = 0\nlog = \"a=b=c\"\n\n[[routes]]\n");
+    let expected = "countersign.toml:1:1: `workers`: `0` would let nothing through\n  \
+                    hint: write a number from 1 up\n\
+                    countersign.toml:2:1: `log`: `a=b=c` is no log filter: ";
+    for arguments in [
+        &["check"][..],
+        &["run"],
+        &[],
+        &["explain", "GET", "/"],
+        &["sign", "GET", "/"],
+        &["check", "--config", "countersign.toml"],
+    ] {
+        let ran = program.run(arguments);
+        assert_eq!(ran.code, Some(78), "{arguments:?}: {ran:?}");
+        assert!(ran.err.starts_with(expected), "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains("countersign.toml:4:1: `routes[0]`: `target` is missing"));
+        assert_eq!(ran.out, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_refused_before_anything_listens() {
+    let ran = Program::with_config(CONFIG).run(&["--log-level", "countersign=loud"]);
+    assert_eq!(ran.code, Some(78), "{ran:?}");
+    assert!(
+        ran.err.starts_with("--log-level: `log`: `countersign=loud` is no log filter: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn without_a_configuration_it_says_how_to_begin() {
+    let ran = Program::new().run(&[]);
+    assert_eq!(ran.code, Some(78), "{ran:?}");
+    assert!(ran.err.starts_with("there is no configuration\n  hint: "), "{ran:?}");
+    assert!(ran.err.contains("countersign demo"), "{ran:?}");
+}
+
+#[test]
+fn usage_mistakes_end_with_2() {
+    let program = Program::new();
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["explain", "GET"],
+        &["sign"],
+        &["demo", "--listen", "nowhere"],
+        &["check", "extra"],
+    ] {
+        let ran = program.run(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains("--help"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn says_its_version_and_its_help() {
+    let program = Program::new();
+    let version = program.run(&["--version"]);
+    let expected = format!("countersign {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.code, version.out), (Some(0), expected));
+    let help = program.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call"] {
+        assert!(help.out.contains(&format!("\n  {verb} ")), "{verb}: {}", help.out);
+    }
+}
+
+#[test]
+fn explain_says_who_takes_a_request_and_why_the_others_do_not() {
+    let ran = Program::with_config(CONFIG).run(&["explain", "GET", "/orders/7?a=b+c"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "`orders`: takes it\n\
+         `rest of orders`: would take it, but another one is more specific\n\
+         `elsewhere`: passed over: another host\n\n\
+         route `orders` takes it\n\
+         sent:   GET https://abc.lambda-url.us-east-1.on.aws/base/v2/7?a=b%20c\n\
+         signed: host, content-type, x-amz-* for lambda in us-east-1\n"
+    );
+}
+
+#[test]
+fn explain_ends_with_1_where_no_route_takes_it() {
+    let program = Program::with_config(CONFIG);
+    let ran = program.run(&["explain", "GET", "http://b.internal/users"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "`orders`: passed over: another path\n\
+         `rest of orders`: passed over: another path\n\
+         `elsewhere`: passed over: another host\n\n\
+         no route takes it: no route takes this request (`no_route`)\n"
+    );
+    let taken = program.run(&["explain", "POST", "http://a.internal/users"]);
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    let only = CONFIG.split("[[routes]]").take(2).collect::<Vec<_>>().join("[[routes]]");
+    let ran = Program::with_config(&only).run(&["explain", "POST", "/orders/7"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains("`orders`: passed over: other methods\n"), "{ran:?}");
+    assert!(ran.out.contains("(`method_not_allowed`)"), "{ran:?}");
+}
+
+#[test]
+fn sign_prints_the_three_steps_and_no_secret() {
+    let arguments = ["sign", "POST", "/orders/new/item?b=2&a=1", "-H", "X-Amz-Meta: m", "-d", "{}"];
+    let ran = Program::with_config(CONFIG).run(&arguments);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let begin = "canonical request:\nPOST\n/base/orders/new/item\na=1&b=2\n\
+                 content-type:application/x-www-form-urlencoded\n\
+                 host:abc.lambda-url.us-east-1.on.aws\n";
+    assert!(ran.out.starts_with(begin), "{ran:?}");
+    // The SHA-256 of `{}`.
+    let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    assert!(ran.out.contains(&format!("\n{digest}\n\nstring to sign:\nAWS4-HMAC-SHA256\n")));
+    assert!(ran.out.contains("\nx-amz-meta:m\n"), "{ran:?}");
+    let last = ran.out.split("authorization:\n").last().unwrap();
+    assert!(last.starts_with("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/"), "{last}");
+    let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta;x-amz-security-token";
+    assert!(last.contains(signed), "{last}");
+    let signature = last.trim_end().split("Signature=").last().unwrap();
+    let is_hex = signature.bytes().filter(u8::is_ascii_hexdigit).count() >= 16;
+    assert!(!is_hex, "a signature is printed: {last}");
+}
+
+#[test]
+fn sign_takes_the_url_of_a_target_without_any_configuration() {
+    let url = "https://def.lambda-url.eu-west-1.on.aws/health";
+    let ran = Program::new().run(&["sign", "GET", url]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("host:def.lambda-url.eu-west-1.on.aws\n"), "{ran:?}");
+    assert!(ran.out.contains("/eu-west-1/lambda/aws4_request\n"), "{ran:?}");
+}
+
+#[test]
+fn sign_prints_a_line_for_curl_with_variables_for_secrets() {
+    let arguments = [
+        "sign",
+        "--curl",
+        "POST",
+        "/orders/it's?a[]={1}",
+        "-H",
+        "x-it: it's",
+        "-d",
+        "a'b $(reboot)",
+    ];
+    let program = Program::with_config(CONFIG);
+    let ran = program.run(&arguments);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in [
+        "--aws-sigv4 'aws:amz:us-east-1:lambda'",
+        "\"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\"",
+        "$AWS_SESSION_TOKEN",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {ran:?}");
+    }
+    assert!(!ran.out.contains("AKIA"), "{ran:?}");
+    let syntax = Command::new("sh").args(["-nc", &ran.out]).output().unwrap();
+    assert!(syntax.status.success(), "{syntax:?}: {}", ran.out);
+    // What a shell makes of it: curl's arguments, one a line.
+    let shell = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{}", ran.out);
+    let mut command = Command::new("sh");
+    command.args(["-c", &shell]).env_clear().env("AWS_ACCESS_KEY_ID", "id");
+    command.env("AWS_SECRET_ACCESS_KEY", "secret").env("AWS_SESSION_TOKEN", "to ken");
+    let output = command.output().unwrap();
+    let given = String::from_utf8(output.stdout).unwrap();
+    let given: Vec<&str> = given.lines().collect();
+    for argument in [
+        "id:secret",
+        "x-amz-security-token: to ken",
+        "x-it: it's",
+        "a'b $(reboot)",
+        "https://abc.lambda-url.us-east-1.on.aws/base/orders/it's?a[]={1}",
+        "--globoff",
+    ] {
+        assert!(given.contains(&argument), "{argument}: {given:?}");
+    }
+}
+
+/// A target on loopback: it answers each connection with the next of `answers` and gives back
+/// what it was sent.
+struct Target {
+    url: String,
+    requests: JoinHandle<Vec<String>>,
+}
+
+impl Target {
+    fn answering(answers: Vec<&'static str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = move |answer: &str| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let request = read_request(&mut stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+            request
+        };
+        let requests = std::thread::spawn(move || answers.into_iter().map(answer).collect());
+        Self { url, requests }
+    }
+
+    fn requests(self) -> Vec<String> {
+        self.requests.join().unwrap()
+    }
+}
+
+fn read_request(stream: &mut TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).unwrap();
+    head + std::str::from_utf8(&body).unwrap()
+}
+
+fn call<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["call", "--service", "lambda", "--region", "us-east-1"][..], rest].concat()
+}
+
+#[test]
+fn call_prints_the_body_and_nothing_else() {
+    let target = Target::answering(vec![
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+    ]);
+    let url = format!("{}/health?b=2&a=1", target.url);
+    let ran = Program::new().run(&call(&["GET", &url, "-H", "x-one: 1"]));
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "hello", ""));
+    let request = target.requests().remove(0);
+    assert!(request.starts_with("GET /health?b=2&a=1 HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nx-one: 1\r\n"), "{request}");
+    assert_eq!(request.matches("authorization: AWS4-HMAC-SHA256 ").count(), 1, "{request}");
+    assert!(request.contains(&format!("\r\nx-amz-security-token: {TOKEN}\r\n")), "{request}");
+}
+
+#[test]
+fn call_ends_with_1_from_400_up_and_still_prints_the_body() {
+    for (answer, code) in [
+        ("HTTP/1.1 399 Odd\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 0),
+        ("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 1),
+        ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 1),
+    ] {
+        let target = Target::answering(vec![answer]);
+        let ran = Program::new().run(&call(&["GET", &target.url]));
+        assert_eq!((ran.code, ran.out.as_str()), (Some(code), "no"), "{ran:?}");
+        assert_eq!(ran.err.starts_with("error: the answer is "), code == 1, "{ran:?}");
+        assert_eq!(target.requests().len(), 1);
+    }
+}
+
+#[test]
+fn call_prints_the_head_too_when_asked() {
+    let target = Target::answering(vec![
+        "HTTP/1.1 201 Created\r\nX-Two: 2\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+    ]);
+    let ran = Program::new().run(&call(&["-i", "GET", &target.url]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.starts_with("HTTP/1.1 201 Created\n"), "{ran:?}");
+    assert!(ran.out.contains("\nx-two: 2\n"), "{ran:?}");
+    assert!(ran.out.ends_with("\n\nok"), "{ran:?}");
+    target.requests();
+}
+
+#[test]
+fn call_sends_a_body_from_the_line_a_file_or_standard_input() {
+    const OK: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+    let target = Target::answering(vec![OK, OK, OK]);
+    let program = Program::new();
+    program.write("body.json", "{\"from\":\"a file\"}");
+    assert_eq!(program.run(&call(&["POST", &target.url, "-d", "a=1"])).code, Some(0));
+    let json = ["POST", &target.url, "-d", "@body.json", "-H", "Content-Type: application/json"];
+    assert_eq!(program.run(&call(&json)).code, Some(0));
+    let mut command = program.command(&call(&["PUT", &target.url, "--data", "@-"]));
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"from a pipe").unwrap();
+    assert!(child.wait().unwrap().success());
+    let requests = target.requests();
+    let form = "\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    assert!(requests[0].contains(form) && requests[0].ends_with("\r\n\r\na=1"), "{requests:?}");
+    assert!(requests[1].contains("\r\ncontent-type: application/json\r\n"), "{requests:?}");
+    assert!(!requests[1].contains("urlencoded"), "{requests:?}");
+    assert!(requests[1].ends_with("\r\n\r\n{\"from\":\"a file\"}"), "{requests:?}");
+    assert!(requests[2].ends_with("\r\n\r\nfrom a pipe"), "{requests:?}");
+}
+
+#[test]
+fn call_tells_what_was_typed_wrong() {
+    let program = Program::new();
+    for (arguments, told) in [
+        (&["GET", "http://127.0.0.1:1/", "-H", "nothing"][..], "error: `nothing` is no header\n"),
+        (&["GET", "/health"], "error: `/health` is no URL with a host\n"),
+        (
+            &["GET", "http://127.0.0.1:1/", "-d", "@no-file"],
+            "error: cannot read the body from `@no-file`\n",
+        ),
+    ] {
+        let ran = program.run(&call(arguments));
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.err.starts_with(told) && ran.err.contains("\n  hint: "), "{ran:?}");
+    }
+    let remote = program.run(&call(&["GET", "http://orders.example.com/"]));
+    assert_eq!(remote.code, Some(78), "{remote:?}");
+    assert!(remote.err.contains("is not https: a signature must not travel in the clear"));
+}
+
+#[test]
+fn call_says_that_a_cut_answer_is_not_whole() {
+    let target = Target::answering(vec![
+        "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nhalf",
+    ]);
+    let ran = Program::new().run(&call(&["GET", &target.url]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "half"), "{ran:?}");
+    assert!(ran.err.contains("what was printed is not whole"), "{ran:?}");
+    target.requests();
+}
+
+/// A program that serves; it is killed if a test gives up on it.
+struct Serving {
+    child: Child,
+    printed: BufReader<std::process::ChildStdout>,
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Self {
+        let program = Program::new();
+        let mut command = program.command(arguments);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            command.env_remove(name);
+        }
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let printed = BufReader::new(child.stdout.take().unwrap());
+        Self { child, printed }
+    }
+
+    /// What it prints, up to and with the line that holds `mark`.
+    fn until(&mut self, mark: &str) -> String {
+        let mut text = String::new();
+        loop {
+            let before = text.len();
+            let read = self.printed.read_line(&mut text).unwrap();
+            assert_ne!(read, 0, "it ended before `{mark}`: {text}");
+            if text[before..].contains(mark) {
+                return text;
+            }
+        }
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, Signal::SIGINT).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
+}
+
+/// The status of a request, and the whole answer.
+fn ask(url: &str, method: &str, headers: &str, body: &str) -> (u16, String) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} /{path} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+/// The URL of a curl line.
+fn url(line: &str) -> &str {
+    line.split_whitespace().find(|word| word.starts_with("http://")).unwrap()
+}
+
+#[test]
+fn demo_prints_lines_that_work_and_ends_with_0() {
+    let mut demo = Serving::start(&["demo", "--listen", "127.0.0.1:0"]);
+    let banner = demo.until("Ctrl-C ends it.");
+    let lines: Vec<&str> =
+        banner.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
+    let [health, process, stream, unsigned] = lines.as_slice() else { panic!("{banner}") };
+    let (status, answer) = ask(url(health), "GET", "", "");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("healthy"), "{answer}");
+    let body = process.split('\'').nth(1).unwrap();
+    let (status, answer) = ask(url(process), "POST", "content-type: application/json\r\n", body);
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("hello"), "{answer}");
+    let (status, answer) = ask(url(stream), "GET", "", "");
+    assert!(status == 200 && answer.contains("data:"), "{answer}");
+    let (status, answer) = ask(url(unsigned), "GET", "", "");
+    assert_eq!(status, 403, "unsigned, it is refused: {answer}");
+    assert_eq!(demo.interrupt(), Some(0));
+}
+
+#[test]
+fn emulate_refuses_what_is_not_signed_and_takes_what_call_signs() {
+    let mut emulator = Serving::start(&["emulate", "--listen", "127.0.0.1:0"]);
+    let printed = emulator.until("AWS_SECRET_ACCESS_KEY=");
+    let address = url(&printed).to_owned();
+    let health = format!("{address}/health");
+    let (status, answer) = ask(&health, "GET", "", "");
+    assert_eq!(status, 403, "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nx-amzn-errortype: "), "{answer}");
+    let value = |name: &str| {
+        let from = printed.split(&format!("export {name}=")).nth(1).unwrap();
+        from.lines().next().unwrap().to_owned()
+    };
+    let program = Program::new();
+    let mut command = program.command(&call(&["GET", &health]));
+    command.env_remove("AWS_SESSION_TOKEN");
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        command.env(name, value(name));
+    }
+    let signed = Ran::of(command.output().unwrap());
+    assert_eq!(signed.code, Some(0), "{signed:?}");
+    assert!(signed.out.contains("healthy"), "{signed:?}");
+    let wrong = program.run(&call(&["GET", &health]));
+    assert_eq!(wrong.code, Some(1), "an unknown token is refused: {wrong:?}");
+    assert_eq!(emulator.interrupt(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = Program::with_config(CONFIG).run(&["--listen", &address, "--admin", "false"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains(&address) && ran.err.contains("\n  hint: "), "{ran:?}");
+}
