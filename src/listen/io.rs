@@ -63,24 +63,38 @@ impl ClientIo {
     }
 
     /// Fails once the client has been silent for too long between or within heads.
+    ///
+    /// To be called while a request is answered too: hyper, once told that there is nothing to
+    /// read, does not ask again when the answer has left, so the timer must run by then.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let begun = self.client.0.begun.load(Ordering::Relaxed);
-        if self.wait.begun != begun {
-            self.wait = Wait { since: Instant::now(), begun, head: false };
-        }
-        let limit = if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
-        let deadline = self.wait.since + limit;
+        let between = self.client.0.between.load(Ordering::Relaxed);
+        let deadline = if between { self.deadline() } else { self.next_look() };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
         loop {
             ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= deadline {
+            if between && timer.deadline() >= deadline {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
             timer.as_mut().reset(deadline); // it was set for an earlier wait
         }
+    }
+
+    /// When the wait for a head, or for the rest of one, is over.
+    fn deadline(&mut self) -> Instant {
+        let begun = self.client.0.begun.load(Ordering::Relaxed);
+        if self.wait.begun != begun {
+            self.wait = Wait { since: self.client.last_ended(), begun, head: false };
+        }
+        let limit = if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
+        self.wait.since + limit
+    }
+
+    /// No later than the end of the wait that follows the answer under way.
+    fn next_look(&self) -> Instant {
+        Instant::now() + self.limits.client_idle
     }
 }
 
@@ -96,13 +110,11 @@ impl AsyncRead for ClientIo {
             Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
         };
-        if !this.client.0.between.load(Ordering::Relaxed) {
-            return read;
-        }
         if read.is_pending() {
             return this.poll_silence(cx).map(Err);
         }
-        if buf.filled().len() > before {
+        let between = this.client.0.between.load(Ordering::Relaxed);
+        if between && buf.filled().len() > before {
             this.heard();
         }
         read

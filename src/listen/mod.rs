@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::time::Instant;
 
 pub use accept::serve;
 pub use bind::{BindError, Bound, SocketFile, bind};
@@ -50,6 +51,9 @@ struct Connection {
     begun: AtomicU64,
     /// Whether no request is being answered.
     between: AtomicBool,
+    opened: Instant,
+    /// When the last answer had left, in milliseconds since the connection was opened.
+    ended: AtomicU64,
     /// Whether the connection must end with a reset, so that a cut answer cannot look whole.
     reset: AtomicBool,
 }
@@ -75,6 +79,8 @@ impl Client {
             address,
             begun: AtomicU64::new(0),
             between: AtomicBool::new(true),
+            opened: Instant::now(),
+            ended: AtomicU64::new(0),
             reset: AtomicBool::new(false),
         }))
     }
@@ -101,6 +107,12 @@ impl Client {
     }
 
     fn request_ends(&self) {
+        let since_opened = self.0.opened.elapsed().as_millis();
+        self.0.ended.store(u64::try_from(since_opened).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.0.between.store(true, Ordering::Relaxed);
+    }
+
+    fn last_ended(&self) -> Instant {
+        self.0.opened + Duration::from_millis(self.0.ended.load(Ordering::Relaxed))
     }
 }

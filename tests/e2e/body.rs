@@ -213,7 +213,7 @@ async fn a_body_that_ends_too_early_reaches_no_target() {
     let mut client = proxy.connect().await;
     client.send([with_length(10).as_str(), "half"].concat()).await;
     tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
-    client.rest().await;
+    let _ = client.rest().await; // a 400 or nothing: nobody may be there to hear it
     assert!(target.is_untouched().await);
 }
 

@@ -20,24 +20,24 @@ use tokio_util::sync::CancellationToken;
 /// A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub const KEY: &str = "AKIDEXAMPLE";
-pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-pub const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE//////////token==";
+pub(crate) const KEY: &str = "AKIDEXAMPLE";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(crate) const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE//////////token==";
 
 /// A short answer of a target that ends its connection.
-pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
 
 /// Fails instead of hanging.
-pub async fn soon<F: Future>(what: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
 }
 
-pub fn credentials() -> SigningCredentials {
+pub(crate) fn credentials() -> SigningCredentials {
     SigningCredentials::new(KEY, Secret::new(SECRET), Some(TOKEN)).unwrap()
 }
 
 /// What a test says of the configuration.
-pub struct Setup {
+pub(crate) struct Setup {
     target: String,
     top: String,
     route: String,
@@ -46,31 +46,31 @@ pub struct Setup {
 
 impl Setup {
     /// One target, `http://ADDRESS`, and a route that sends everything to it.
-    pub fn to(target: SocketAddr) -> Self {
+    pub(crate) fn to(target: SocketAddr) -> Self {
         Self::to_url(&format!("http://{target}"))
     }
 
-    pub fn to_url(target: &str) -> Self {
+    pub(crate) fn to_url(target: &str) -> Self {
         let none = String::new;
         Self { target: target.to_owned(), top: none(), route: none(), tables: none() }
     }
 
     /// Keys at the top of the file.
-    pub fn top(mut self, keys: &str) -> Self {
+    pub(crate) fn top(mut self, keys: &str) -> Self {
         self.top.push_str(keys);
         self.top.push('\n');
         self
     }
 
     /// Keys of the route.
-    pub fn route(mut self, keys: &str) -> Self {
+    pub(crate) fn route(mut self, keys: &str) -> Self {
         self.route.push_str(keys);
         self.route.push('\n');
         self
     }
 
     /// Tables after it.
-    pub fn tables(mut self, tables: &str) -> Self {
+    pub(crate) fn tables(mut self, tables: &str) -> Self {
         self.tables.push_str(tables);
         self
     }
@@ -84,21 +84,21 @@ impl Setup {
         )
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let variable = ("COUNTERSIGN_CONFIG_TOML".to_owned(), self.text());
         let inputs = Inputs { environment: vec![variable], ..Inputs::default() };
         load(&inputs).unwrap_or_else(|problems| panic!("{problems:?}\n{}", self.text()))
     }
 
-    pub async fn start(self) -> Proxy {
+    pub(crate) async fn start(self) -> Proxy {
         self.start_with(|config, clock| Stores::fixed(config, &credentials(), clock)).await
     }
 
-    pub async fn start_with(self, stores: impl FnOnce(&Config, &Clock) -> Stores) -> Proxy {
+    pub(crate) async fn start_with(self, stores: impl FnOnce(&Config, &Clock) -> Stores) -> Proxy {
         self.try_start(stores).await.unwrap()
     }
 
-    pub async fn try_start(
+    pub(crate) async fn try_start(
         self,
         stores: impl FnOnce(&Config, &Clock) -> Stores,
     ) -> Result<Proxy, StartError> {
@@ -114,63 +114,63 @@ impl Setup {
 }
 
 /// The program, serving.
-pub struct Proxy {
-    pub addresses: Vec<String>,
+pub(crate) struct Proxy {
+    pub(crate) addresses: Vec<String>,
     stop: CancellationToken,
     serving: JoinHandle<Ended>,
 }
 
 impl Proxy {
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0].strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    pub async fn connect(&self) -> Wire<TcpStream> {
+    pub(crate) async fn connect(&self) -> Wire<TcpStream> {
         let stream = TcpStream::connect(self.address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Wire::new(stream)
     }
 
     /// One request on a connection of its own, which is kept until the answer is read.
-    pub async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
         let mut client = self.connect().await;
         client.send(request).await;
         client.answer().await
     }
 
-    pub async fn stop(self) -> Ended {
+    pub(crate) async fn stop(self) -> Ended {
         self.stop.cancel();
         soon(self.serving).await.unwrap()
     }
 }
 
 /// A target that answers what the test says.
-pub struct Target(TcpListener);
+pub(crate) struct Target(TcpListener);
 
 impl Target {
-    pub async fn bind() -> Self {
+    pub(crate) async fn bind() -> Self {
         Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap())
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
 
     /// The next connection.
-    pub async fn accept(&self) -> Wire<TcpStream> {
+    pub(crate) async fn accept(&self) -> Wire<TcpStream> {
         let (stream, _) = soon(self.0.accept()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Wire::new(stream)
     }
 
     /// Whether nobody has connected so far.
-    pub async fn is_untouched(&self) -> bool {
+    pub(crate) async fn is_untouched(&self) -> bool {
         let moment = Duration::from_millis(50);
         tokio::time::timeout(moment, self.0.accept()).await.is_err()
     }
 
     /// Sends `request` through the proxy and answers it: what the target saw, what the client got.
-    pub async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         proxy: &Proxy,
         request: impl AsRef<[u8]>,
@@ -185,7 +185,7 @@ impl Target {
     }
 
     /// What the target sees of `request`.
-    pub async fn sees(&self, proxy: &Proxy, request: impl AsRef<[u8]>) -> Head {
+    pub(crate) async fn sees(&self, proxy: &Proxy, request: impl AsRef<[u8]>) -> Head {
         let (seen, answer) = self.exchange(proxy, request, OK).await;
         assert_eq!(answer.status(), 200);
         seen
@@ -193,7 +193,7 @@ impl Target {
 }
 
 /// A Function URL that verifies; the proxy's credentials may call it.
-pub async fn function() -> SocketAddr {
+pub(crate) async fn function() -> SocketAddr {
     let known = KnownCredentials {
         access_key_id: KEY.to_owned(),
         secret_access_key: Secret::new(SECRET),
@@ -210,17 +210,17 @@ pub async fn function() -> SocketAddr {
 }
 
 /// One end of a connection.
-pub struct Wire<S> {
-    pub stream: S,
+pub(crate) struct Wire<S> {
+    pub(crate) stream: S,
     read: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, read: Vec::new() }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
@@ -230,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// A head with its blank line.
-    pub async fn head(&mut self) -> Head {
+    pub(crate) async fn head(&mut self) -> Head {
         loop {
             if let Some(at) = find(&self.read, b"\r\n\r\n") {
                 return Head(self.read.drain(..at + 4).collect());
@@ -240,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.read.len() < count {
             assert!(self.more().await.unwrap(), "the connection ends too early");
         }
@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Everything up to the end, and how it ended.
-    pub async fn rest(&mut self) -> (Vec<u8>, std::io::Result<()>) {
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, std::io::Result<()>) {
         let ended = loop {
             match self.more().await {
                 Ok(true) => {}
@@ -260,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Whether the other side has closed, one way or the other, with nothing more to read.
-    pub async fn closes(&mut self) -> bool {
+    pub(crate) async fn closes(&mut self) -> bool {
         let (rest, _) = self.rest().await;
         rest.is_empty()
     }
@@ -276,7 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// One chunk of a chunked body; empty at the end of it.
-    pub async fn chunk(&mut self) -> Vec<u8> {
+    pub(crate) async fn chunk(&mut self) -> Vec<u8> {
         let size = String::from_utf8(self.line().await).unwrap();
         let size = usize::from_str_radix(&size, 16).unwrap();
         let data = self.bytes(size).await;
@@ -285,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// An answer, whole.
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.head().await;
         let body = if let Some(length) = head.text("content-length") {
             self.bytes(length.parse().unwrap()).await
@@ -297,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Answer { head, body }
     }
 
-    pub async fn chunks(&mut self) -> Vec<u8> {
+    pub(crate) async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let chunk = self.chunk().await;
@@ -311,11 +311,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
 /// The head of a request or an answer, as it was on the wire.
 #[derive(Debug)]
-pub struct Head(pub Vec<u8>);
+pub(crate) struct Head(pub(crate) Vec<u8>);
 
 impl Head {
     /// The first line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         String::from_utf8(self.lines().next().unwrap().to_vec()).unwrap()
     }
 
@@ -324,16 +324,16 @@ impl Head {
     }
 
     /// The path and query of a request.
-    pub fn asked(&self) -> String {
+    pub(crate) fn asked(&self) -> String {
         self.line().split(' ').nth(1).unwrap().to_owned()
     }
 
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.line().split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// The values of a header, in order, byte for byte.
-    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&[u8]> {
         let of = |line| -> Option<&[u8]> {
             let line: &[u8] = line;
             let colon = line.iter().position(|byte| *byte == b':')?;
@@ -344,43 +344,35 @@ impl Head {
     }
 
     /// The only value of a header.
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} stands there {} times", all.len());
         all.first().map(|value| String::from_utf8(value.to_vec()).unwrap())
     }
 
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         !self.all(name).is_empty()
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        let name = |line: &[u8]| {
-            let end = line.iter().position(|byte| *byte == b':')?;
-            Some(String::from_utf8_lossy(&line[..end]).into_owned())
-        };
-        self.lines().skip(1).filter_map(name).collect()
     }
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub head: Head,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.head.status()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The stable code of an answer of countersign's own.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["code"].as_str().unwrap().to_owned()
     }
 }
@@ -390,7 +382,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 /// The digest of `body` in hex.
-pub fn sha256(body: &[u8]) -> String {
+pub(crate) fn sha256(body: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(body))
 }
