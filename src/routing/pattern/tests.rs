@@ -1,3 +1,5 @@
+//! What is a pattern and what is not, and what one takes.
+
 use crate::routing::pattern::{PathPattern, Pattern, PatternError, Template, TemplateError};
 
 /// A pattern, a path, and the parameters if it fits.

@@ -1,3 +1,5 @@
+//! The order of precedence, case by case and against a reference that scores every route.
+
 use http::Method;
 use proptest::prelude::*;
 

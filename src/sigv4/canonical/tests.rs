@@ -1,3 +1,5 @@
+//! Canonical requests: AWS's published suite, and the tables of odd paths and queries.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Whole signatures: over midnight, over a change of credentials, over stale headers.
+
 use std::time::Duration;
 
 use http::Method;

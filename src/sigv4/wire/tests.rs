@@ -1,3 +1,5 @@
+//! What changes on the wire, and all that must not.
+
 use proptest::prelude::*;
 
 use super::*;
