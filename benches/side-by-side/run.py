@@ -35,9 +35,9 @@ def free_port() -> int:
         return taken.getsockname()[1]
 
 
-def render(folder: pathlib.Path, name: str, **values) -> pathlib.Path:
+def render(folder: pathlib.Path, name: str, **ports) -> pathlib.Path:
     text = (HERE / name).read_text()
-    for key, value in values.items():
+    for key, value in {**ports, "folder": folder}.items():
         text = text.replace("{" + key + "}", str(value))
     (folder / name).write_text(text)
     return folder / name
@@ -100,8 +100,8 @@ class Program:
         return sum(int(re.search(rf"{key}:\s+(\d+)", text)[1]) for text in status) / 1024
 
 
-def load(port: int, connections: int, script: pathlib.Path | None, seconds: float) -> int:
-    command = ["taskset", "-c", LOAD_CPU, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+def load(port: int, connections: int, script: pathlib.Path | None, seconds: int) -> int:
+    command = ["taskset", "-c", LOAD_CPU, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
     command += (["-s", str(script)] if script else []) + [f"http://127.0.0.1:{port}/"]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
@@ -121,7 +121,7 @@ def proxies(folder: pathlib.Path, target: int, only: str) -> list[Program]:
     found = []
     for name in only.split(","):
         port = free_port()
-        values = {"port": port, "target": target, "folder": folder}
+        values = {"port": port, "target": target}
         match name:
             case "nginx":
                 command = ["nginx", "-e", "stderr", "-p", folder, "-c", render(folder, "nginx.conf", **values)]
@@ -141,15 +141,15 @@ def proxies(folder: pathlib.Path, target: int, only: str) -> list[Program]:
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--seconds", type=float, default=2)
+    arguments.add_argument("--seconds", type=int, default=2)
     arguments.add_argument("--only", default="nginx,envoy,countersign")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         certificates(folder)
-        target = free_port()
+        target, plain = free_port(), free_port()
         command = ["nginx", "-e", "stderr", "-p", folder]
-        command += ["-c", render(folder, "target.conf", target=target, plain=(plain := free_port()), folder=folder)]
+        command += ["-c", render(folder, "target.conf", target=target, plain=plain)]
         with Program("target", command, plain, LOAD_CPU):
             measure(folder, proxies(folder, target, options.only), options)
 
@@ -171,7 +171,7 @@ def measure(folder: pathlib.Path, programs: list[Program], options):
             for program in programs[turn % len(programs) :] + programs[: turn % len(programs)]:
                 with program:
                     body = script(folder, method, size)
-                    load(program.port, connections, body, 0.5)
+                    load(program.port, connections, body, 1)
                     before = program.cpu_ns()
                     count = load(program.port, connections, body, options.seconds)
                     costs[program.name].append((program.cpu_ns() - before) / 1e3 / count)
