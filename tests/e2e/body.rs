@@ -246,6 +246,26 @@ async fn bodies_held_at_once_are_bounded_and_their_room_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_chunked_body_takes_room_as_it_grows() {
+    let target = Target::bind().await;
+    let limits = "[limits]\nbuffered_bodies = \"1MiB\"\n";
+    let proxy = Setup::to(target.address()).tables(limits).start().await;
+    let block = vec![b'x'; 700 * 1024];
+    let mut first = proxy.connect().await;
+    first.send(chunked(&[&block])).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    let mut second = proxy.connect().await;
+    second.send(chunked(&[&block])).await;
+    let answer = second.answer().await;
+    assert_eq!((answer.status(), answer.code().as_str()), (503, "overloaded"));
+    there.bytes(block.len()).await;
+    there.send(OK).await;
+    assert_eq!(first.answer().await.status(), 200);
+    assert!(target.is_untouched().await);
+}
+
+#[tokio::test]
 async fn a_body_waits_a_moment_for_room() {
     let target = Target::bind().await;
     let limits = "[limits]\nbuffered_bodies = \"1MiB\"\n";
@@ -338,6 +358,24 @@ async fn a_streamed_body_has_the_same_limits() {
     let silent = post(&format!("x-amz-content-sha256: {digest}\r\ncontent-length: 9\r\n"));
     let answer = proxy.ask(silent + "x").await;
     assert_eq!((answer.status(), answer.code().as_str()), (408, "body_timeout"));
+}
+
+#[tokio::test]
+async fn a_streamed_body_of_unknown_length_is_cut_at_the_limit() {
+    let target = Target::bind().await;
+    let route = "payload = \"client-digest\"\nmax_body = \"1KiB\"";
+    let proxy = Setup::to(target.address()).route(route).start().await;
+    let framing = "transfer-encoding: chunked\r\n";
+    let head = post(&format!("x-amz-content-sha256: {}\r\n{framing}", sha256(b"")));
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let mut client = proxy.connect().await;
+    client.send([&head, &chunk, "1\r\nx\r\n0\r\n\r\n"].concat()).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    let (body, _) = there.rest().await;
+    assert!(!body.ends_with(b"0\r\n\r\n"), "a cut body must not look whole");
+    let answer = client.answer().await;
+    assert_eq!((answer.status(), answer.code().as_str()), (413, "body_too_large"));
 }
 
 #[tokio::test]
