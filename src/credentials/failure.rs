@@ -51,13 +51,13 @@ impl Failure {
         profile: Option<&str>,
         environment: &Environment,
     ) -> Self {
-        let message = chain(error);
-        let profile = profile.or(environment.profile.as_deref()).unwrap_or("default");
+        let message = chain(error).split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = profile.or(environment.profile.as_deref());
         let hint = match unreadable(environment) {
             Some(file) => {
                 format!("`{}` cannot be read by this user: mend its permissions", file.display())
             }
-            None => hint(&message, profile),
+            None => hint(&message, named),
         };
         Self { message, hint }
     }
@@ -75,24 +75,28 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-fn hint(message: &str, profile: &str) -> String {
+fn hint(message: &str, named: Option<&str>) -> String {
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let profile = named.unwrap_or("default");
+    let undefined = format!("define profile `{profile}` in ~/.aws/config, or name another one");
+    if says(&["no credentials found in chain", "no providers in chain"]) {
+        return named.map_or(NOTHING_FOUND.to_owned(), |_| undefined);
+    }
     if says(&["SSO token", "SSO session", "sso/cache", "cached SSO", "UnauthorizedException"]) {
         return format!("run `aws sso login --profile {profile}`");
     }
     if says(&["could not find profile", "profile `", "was not defined"]) {
-        return format!("define profile `{profile}` in ~/.aws/config, or name another one");
+        return undefined;
     }
     if says(&["AssumeRoleWithWebIdentity", "WebIdentity", "web identity"]) {
         return "look at the role's trust policy and the pod's service account".to_owned();
     }
-    if says(&["no providers in chain", "not loaded", "not enabled"]) {
-        return "tried: environment (AWS_ACCESS_KEY_ID), profile, web identity, ECS and EKS agent, IMDS; \
-                give the pod, task or instance a role, or log in"
-            .to_owned();
-    }
     "`aws sts get-caller-identity` with the same environment shows more".to_owned()
 }
+
+/// Every source of the chain was asked, and none is set up.
+const NOTHING_FOUND: &str = "tried: environment (AWS_ACCESS_KEY_ID), profile, web identity, ECS \
+                             and EKS agent, IMDS; give the pod, task or instance a role, or log in";
 
 /// A file of `~/.aws` that is there but shut: the SDK passes it over without a word.
 fn unreadable(environment: &Environment) -> Option<PathBuf> {
