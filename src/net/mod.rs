@@ -6,6 +6,8 @@ mod error;
 mod resolve;
 mod sdk;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tracked;
 mod way;
