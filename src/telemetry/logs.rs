@@ -2,8 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,7 +28,7 @@ pub struct FilterError {
 }
 
 /// Crates that write what they sign at `trace`: never below `debug`.
-const CAPPED: [&str; 2] = ["aws_sigv4=debug", "aws_smithy_runtime=debug"];
+const CAPPED: [&str; 2] = ["aws_sigv4", "aws_smithy_runtime"];
 
 /// Starts logging for the whole process. A second call changes nothing.
 ///
@@ -73,19 +72,48 @@ pub fn is_filter(filter: &str) -> Result<(), String> {
     parse(filter).map(drop).map_err(|error| error.cause.to_string())
 }
 
-/// Whether `filter` is in `RUST_LOG` syntax.
+/// The filter that `filter` says in `RUST_LOG` syntax, without its regular expressions for spans.
 ///
 /// # Errors
 ///
-/// Where it is not.
-pub fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
-    let parsed = EnvFilter::try_new(filter)
-        .map_err(|cause| FilterError { filter: filter.to_owned(), cause })?;
-    if !filter.contains("trace") {
-        return Ok(parsed);
+/// Where it is not in that syntax.
+pub fn parse(filter: &str) -> Result<Targets, FilterError> {
+    let parsed: Targets =
+        filter.parse().map_err(|cause| FilterError { filter: filter.to_owned(), cause })?;
+    let capped = |target: &str| CAPPED.iter().any(|name| target.starts_with(name));
+    let least = parsed.default_level().unwrap_or(LevelFilter::OFF);
+    let most = |level: LevelFilter| level.min(LevelFilter::DEBUG);
+    let of_capped = CAPPED.map(|name| (name, most(least)));
+    let written = parsed.iter().map(|(target, level)| match capped(target) {
+        true => (target, most(level)),
+        false => (target, level),
+    });
+    Ok(Targets::new().with_default(least).with_targets(of_capped).with_targets(written))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::parse;
+
+    #[test]
+    fn takes_levels_for_all_and_for_one_crate() -> Result<(), super::FilterError> {
+        let filter = parse("warn,countersign=trace")?;
+        assert!(filter.would_enable("countersign::proxy", &Level::TRACE));
+        assert!(!filter.would_enable("hyper", &Level::INFO));
+        Ok(())
     }
-    Ok(CAPPED.iter().fold(parsed, |filter, cap| match cap.parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    }))
+
+    #[test]
+    fn never_lets_crates_write_what_they_sign() -> Result<(), super::FilterError> {
+        for filter in ["trace", "info,aws_sigv4=trace", "off,aws_sigv4::http_request=trace"] {
+            let parsed = parse(filter)?;
+            for target in ["aws_sigv4", "aws_sigv4::http_request", "aws_smithy_runtime::client"] {
+                assert!(!parsed.would_enable(target, &Level::TRACE), "{filter}: {target}");
+            }
+        }
+        assert!(parse("trace")?.would_enable("aws_sigv4::http_request", &Level::DEBUG));
+        Ok(())
+    }
 }
