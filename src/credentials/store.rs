@@ -4,7 +4,10 @@
 //! Credentials past their expiry are still given while the source is down: a service that takes
 //! them is better than an answer that certainly fails. They are marked in [`Status`].
 
-use std::sync::Arc;
+mod renewal;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::credentials::failure::Failure;
 use crate::credentials::source::{Loaded, Source};
+use crate::credentials::store::renewal::Forced;
 use crate::sigv4::SigningCredentials;
 
 /// How long one load may take; STS and a `credential_process` are slow at worst.
@@ -46,6 +50,10 @@ struct Inner {
     failure: ArcSwapOption<Failed>,
     /// Counts the loads that ended, well or not.
     loads: watch::Sender<u64>,
+    /// Counts the loads that began.
+    begun: AtomicU64,
+    /// The last one that a refusal asked for.
+    forced: Mutex<Option<Forced>>,
     /// Wakes the refresher early.
     nudge: Notify,
 }
@@ -95,6 +103,8 @@ impl Store {
             current: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
             loads: watch::Sender::new(0),
+            begun: AtomicU64::new(0),
+            forced: Mutex::new(None),
             nudge: Notify::new(),
         }))
     }
@@ -209,13 +219,15 @@ impl Store {
         }
     }
 
-    /// Requests wait, for what is there has expired.
+    /// Requests wait, for what is there has expired or was refused.
     fn is_wanting(&self) -> bool {
-        self.0.current.load().as_ref().is_some_and(|usable| !self.will_do(usable))
+        self.is_forced()
+            || self.0.current.load().as_ref().is_some_and(|usable| !self.will_do(usable))
     }
 
     /// One load; gives the time until the next one.
     async fn load(&self) -> Result<Duration, Failure> {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         let loading = timeout(LOAD_LIMIT, self.0.source.load());
         let loaded = loading.await.unwrap_or_else(|_| Err(Failure::silent(LOAD_LIMIT)))?;
         let now = self.0.clock.now();
@@ -226,6 +238,9 @@ impl Store {
         if let Some(end) = expires.filter(|end| *end <= now) {
             self.keep_the_later(usable);
             return Err(Failure::expired(end));
+        }
+        if self.other_than(&usable.credentials).is_some() {
+            self.settle_forced();
         }
         self.0.current.store(Some(Arc::new(usable)));
         self.0.failure.store(None);

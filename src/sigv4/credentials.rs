@@ -52,6 +52,13 @@ impl SigningCredentials {
         self.session_token.as_ref()
     }
 
+    /// Whether key, secret and token are equal, however often they were taken in.
+    pub fn are_the_same_as(&self, other: &Self) -> bool {
+        self.access_key_id == other.access_key_id
+            && self.session_token == other.session_token
+            && self.secret_access_key.expose() == other.secret_access_key.expose()
+    }
+
     /// Tells these credentials from any other ever made in this process; a clone is the same.
     pub(super) fn id(&self) -> u64 {
         self.id
