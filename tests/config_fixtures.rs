@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use countersign::config::Config;
 use countersign::config::load::{Inputs, load};
 use countersign::config::problem::Problems;
+use countersign::config::{Config, RetriedAnswers, RetriedMethods};
 use countersign::telemetry::logs;
 
 const VALID: &str = "tests/fixtures/config/valid";
@@ -127,4 +127,22 @@ fn of_text(text: &str) -> Config {
     let environment = vec![("COUNTERSIGN_CONFIG_TOML".to_owned(), text.to_owned())];
     let inputs = Inputs { environment, log_syntax: Some(logs::is_filter), ..Inputs::default() };
     load(&inputs).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+#[test]
+fn retries_are_off_unless_said_and_a_table_changes_what_it_names() {
+    let smallest = read(Path::new("config/smallest.toml")).unwrap();
+    assert_eq!(smallest.routes.routes()[0].retries, None);
+    let config = read(&Path::new(VALID).join("retries.toml")).unwrap();
+    let [by_default, never, always] = config.routes.routes() else { panic!("three routes") };
+    let retries = by_default.retries.as_ref().unwrap();
+    assert_eq!(retries.attempts, 2);
+    assert_eq!(retries.on, [429, 502, 503, 504]);
+    assert_eq!(retries.methods, RetriedMethods::Idempotent);
+    assert_eq!(retries.answers, RetriedAnswers::OfTheService);
+    assert_eq!(never.retries, None);
+    let retries = always.retries.as_ref().unwrap();
+    assert_eq!((retries.attempts, retries.methods), (10, RetriedMethods::All));
+    assert_eq!(retries.on, [429, 500]);
+    assert_eq!(retries.answers, RetriedAnswers::OfFunctionsToo);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::config::{ExchangeTimeouts, Limits, Timeouts};
 
 /// Apps on loopback, IPv4 first.
@@ -18,6 +20,16 @@ pub(super) const MAX_BODY_EXECUTE_API: u64 = 10 << 20;
 pub(super) const AUTHORIZATION: &str = "x-forwarded-authorization";
 /// Only the user of the process may connect to a unix socket.
 pub(super) const SOCKET_MODE: u32 = 0o600;
+
+/// Attempts of a request whose route says `retries`: more would only add load.
+pub(super) const ATTEMPTS: u32 = 3;
+/// What passes by itself: throttled, a bad moment of the service, overloaded, too slow.
+pub(super) const RETRIED: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 
 pub(super) const LIMITS: Limits =
     Limits { connections: 4096, buffered_bodies: 64 << 20, header_bytes: 64 << 10, headers: 128 };

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::HeaderName;
 use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
 
 use crate::routing::{Conflict, Found, HostPattern, Key, Reason, Rule, Table};
 use crate::secret::Secret;
@@ -268,6 +268,39 @@ pub struct Route {
     pub response_headers: HeaderChanges,
     /// Its time-outs.
     pub timeouts: ExchangeTimeouts,
+    /// Whether and when a request is sent again; none: never for its answer.
+    pub retries: Option<Retries>,
+}
+
+/// `retries`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// All attempts, the first one too.
+    pub attempts: u32,
+    /// The statuses that are tried again.
+    pub on: Vec<StatusCode>,
+    /// `methods`
+    pub methods: RetriedMethods,
+    /// `functions_too`
+    pub answers: RetriedAnswers,
+}
+
+/// Which requests are sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetriedMethods {
+    /// GET, HEAD, OPTIONS, TRACE, PUT and DELETE (RFC 9110, 9.2.2).
+    Idempotent,
+    /// Any: a function may run twice for one request.
+    All,
+}
+
+/// Whose answers are tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetriedAnswers {
+    /// Those that the service made, marked by `x-amzn-ErrorType`.
+    OfTheService,
+    /// A function's own, too.
+    OfFunctionsToo,
 }
 
 /// What becomes of the path before the target's base path is put before it.

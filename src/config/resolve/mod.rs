@@ -1,6 +1,7 @@
 //! What was typed in, a [`Config`] or every problem out.
 
 mod listen;
+mod retries;
 mod routes;
 mod settings;
 mod targets;

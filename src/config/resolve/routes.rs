@@ -6,6 +6,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderValue, Method};
 
 use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::retries;
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
 use crate::config::values::Wrong;
@@ -90,6 +91,7 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         request_headers: HeaderChanges::default(),
         response_headers: HeaderChanges::default(),
         timeouts: *timeouts,
+        retries: None,
         matches: rule,
         target,
     });
@@ -158,7 +160,7 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "name",
     "target",
     "host",
@@ -175,6 +177,7 @@ const KEYS: [&str; 16] = [
     "body_read",
     "response_head",
     "response_idle",
+    "retries",
 ];
 
 fn one(
@@ -194,6 +197,7 @@ fn one(
     let request_headers = changes(&keys, "request_headers", true);
     let response_headers = changes(&keys, "response_headers", false);
     let timeouts = route_timeouts(&keys, timeouts);
+    let retries = keys.take("retries").and_then(|entry| retries::retries(&entry));
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
@@ -209,6 +213,7 @@ fn one(
             request_headers,
             response_headers,
             timeouts,
+            retries,
             matches,
         })
     };
