@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Call;
@@ -15,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::credentials::Stores;
 use crate::net::Clients;
-use crate::proxy::{Single, Upstream};
+use crate::proxy::{Single, TargetBody, Upstream};
 use crate::telemetry::logs::{self, Output};
 
 /// How long the source of the credentials is waited for.
@@ -76,7 +75,7 @@ async fn call(config: &Config, stores: Stores, single: Single, include: bool) ->
 }
 
 /// The answer as it comes; 1 from 400 up, as `curl --fail-with-body` does.
-async fn show(mut answer: Response<Incoming>, include: bool) -> Exit {
+async fn show(mut answer: Response<TargetBody>, include: bool) -> Exit {
     if include {
         let mut head = format!("{:?} {}\n", answer.version(), answer.status()).into_bytes();
         for (name, value) in answer.headers() {

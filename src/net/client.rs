@@ -1,6 +1,8 @@
 //! The HTTP client: hyper-util's, which keeps connections and sends a request again by itself
 //! only where not a byte of it was written.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
@@ -11,8 +13,8 @@ use tower::BoxError;
 
 use crate::config::Config;
 use crate::net::connect::Connector;
+use crate::net::history::History;
 use crate::net::tls::SetupError;
-use crate::net::tracked::History;
 
 /// A client for bodies of one kind.
 pub type Client<B> = legacy::Client<Connector, B>;
@@ -78,15 +80,22 @@ impl Clients {
 /// Notes that the answer's connection has brought one.
 pub fn mark_answered(answer: &mut Response<Incoming>) {
     if let Some(history) = answer.extensions_mut().remove::<History>() {
-        history.answered();
+        history.settle();
     }
 }
 
-/// Whether a send failed on a connection that had brought answers before.
-pub fn was_reused(error: &legacy::Error) -> bool {
+/// Whether a send of `moment` failed on a connection that had been open before.
+pub fn was_kept(error: &legacy::Error, moment: Instant) -> bool {
+    history(error).is_some_and(|history| history.is_older_than(moment))
+}
+
+/// Whether a send failed on a connection to which nothing of it had been written.
+pub fn was_unwritten(error: &legacy::Error) -> bool {
+    history(error).is_some_and(|history| history.is_settled())
+}
+
+fn history(error: &legacy::Error) -> Option<History> {
     let mut extras = http::Extensions::new();
-    if let Some(connection) = error.connect_info() {
-        connection.get_extras(&mut extras);
-    }
-    extras.get().is_some_and(History::has_answered)
+    error.connect_info()?.get_extras(&mut extras);
+    extras.remove()
 }

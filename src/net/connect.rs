@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::Connection;
 use tower::Service;
 
 use crate::config::{Config, Upstream};
 use crate::net::error::ConnectError;
+use crate::net::history::History;
 use crate::net::tcp::Tcp;
 use crate::net::tls::{self, SetupError};
-use crate::net::tracked::Tracked;
 use crate::net::way::Way;
 
 /// What a connection is made of.
@@ -52,9 +53,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Tracked<Stream>;
+    type Response = Stream;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Tracked<Stream>, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         self.https.poll_ready(cx).map_err(ConnectError::classify)
@@ -65,9 +66,18 @@ impl Service<Uri> for Connector {
         let opened = self.https.call(to);
         Box::pin(async move {
             match tokio::time::timeout(deadline, opened).await {
-                Ok(opened) => opened.map(Tracked::new).map_err(ConnectError::classify),
+                Ok(opened) => opened.inspect(settle_handshake).map_err(ConnectError::classify),
                 Err(_elapsed) => Err(ConnectError::TimedOut(deadline)),
             }
         })
+    }
+}
+
+/// What TLS has written is no part of a request.
+fn settle_handshake(stream: &Stream) {
+    let mut extras = http::Extensions::new();
+    stream.connected().get_extras(&mut extras);
+    if let Some(history) = extras.get::<History>() {
+        history.settle();
     }
 }

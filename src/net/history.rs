@@ -1,85 +1,85 @@
-//! A connection that knows whether it has ever brought an answer. The client does not tell: a
-//! send that failed on a kept connection looks like one that failed on a new one.
+//! What a connection has been through: when it was opened, and whether anything was written to it
+//! since its last answer. The client does not tell: a send that failed on a kept connection
+//! looks like one that failed on a new one, and one that was read like one that never left.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-
-/// A stream that carries its [`History`] with it.
+/// The history of one connection. The client copies it into each answer and each error.
 #[derive(Debug)]
-pub struct Tracked<S> {
-    stream: S,
-    history: History,
+pub(super) struct History {
+    connection: Arc<Connection>,
+    /// Bytes written up to this copy. The client copies it into an answer before it gives the
+    /// connection to the next request, so that nothing of that is counted.
+    written_then: u64,
 }
 
-/// Whether a connection has brought an answer yet. The client puts it into each answer and
-/// each error.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History(Arc<AtomicBool>);
+#[derive(Debug)]
+struct Connection {
+    opened: Instant,
+    /// Bytes handed to the kernel, TLS and all.
+    written: AtomicU64,
+    /// How many of them belong to requests that were answered, and to the handshake.
+    settled: AtomicU64,
+}
 
 impl History {
-    pub(super) fn answered(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Of a connection that is open from now on.
+    pub(super) fn begin() -> Self {
+        let opened = Instant::now();
+        let (written, settled) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { connection: Arc::new(Connection { opened, written, settled }), written_then: 0 }
     }
 
-    pub(super) fn has_answered(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// One task at a time writes to a connection.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let before = self.connection.written.load(Ordering::Relaxed);
+        self.connection.written.store(before + bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What was written up to this copy has been answered.
+    pub(super) fn settle(&self) {
+        self.connection.settled.fetch_max(self.written_then, Ordering::Relaxed);
+    }
+
+    /// Whether nothing has been written since the last answer.
+    pub(super) fn is_settled(&self) -> bool {
+        let written = self.connection.written.load(Ordering::Relaxed);
+        written == self.connection.settled.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was open before `moment`.
+    pub(super) fn is_older_than(&self, moment: Instant) -> bool {
+        self.connection.opened < moment
     }
 }
 
-impl<S> Tracked<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, history: History::default() }
+impl Clone for History {
+    fn clone(&self) -> Self {
+        let connection = Arc::clone(&self.connection);
+        let written_then = connection.written.load(Ordering::Relaxed);
+        Self { connection, written_then }
     }
 }
 
-impl<S: Connection> Connection for Tracked<S> {
-    fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.history.clone())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<S: Read + Unpin> Read for Tracked<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: Write + Unpin> Write for Tracked<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    #[test]
+    fn an_answer_settles_what_was_written_before_it_and_no_more() {
+        let history = History::begin();
+        assert!(history.is_settled());
+        history.wrote(100);
+        assert!(!history.is_settled());
+        let answer = history.clone();
+        history.wrote(5); // the next request, on another thread
+        answer.settle();
+        assert!(!history.is_settled());
+        history.clone().settle();
+        assert!(history.is_settled());
+        answer.settle(); // late
+        assert!(history.is_settled());
     }
 }

@@ -3,16 +3,16 @@
 mod client;
 mod connect;
 mod error;
+mod history;
 mod resolve;
 mod sdk;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod tracked;
 mod way;
 
-pub use client::{Client, Clients, mark_answered, was_reused};
+pub use client::{Client, Clients, mark_answered, was_kept, was_unwritten};
 pub use connect::Connector;
 pub use error::ConnectError;
 pub use sdk::sdk_client;

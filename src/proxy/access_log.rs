@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::config::{AccessLog, Logged, LoggedPath, Route};
 use crate::proxy::rejection::Rejection;
-use crate::proxy::upstream::Attempts;
+use crate::proxy::upstream::{Attempts, Forbidden};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -90,7 +90,7 @@ impl Record {
     /// The last byte has left.
     pub(super) fn complete(&mut self) {
         if self.origin == Origin::Target {
-            self.reason = None;
+            self.reason = self.attempts.refused.map(Forbidden::code);
         }
     }
 

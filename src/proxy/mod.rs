@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 pub use rejection::{Rejection, overloaded_on_the_wire};
 pub use route::{Choice, choose};
 pub use upstream::response::{AnswerBody, Incomplete};
-pub use upstream::{Single, Upstream};
+pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -113,7 +113,7 @@ impl Proxy {
         served: &Served,
         request: &mut Parts,
         exchange: &mut Exchange,
-    ) -> Result<(Response<Incoming>, Duration), Rejection> {
+    ) -> Result<(Response<TargetBody>, Duration), Rejection> {
         let Exchange { body, record, client } = exchange;
         let peer = client.peer();
         let config = &served.config;
@@ -132,6 +132,7 @@ impl Proxy {
             payload,
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
+            retries: route.retries.as_ref(),
         };
         let mut answer = served.upstreams[index]
             .send(&served.senders, &mut outgoing, &mut record.attempts)

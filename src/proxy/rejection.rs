@@ -14,7 +14,7 @@ use crate::credentials::Unavailable;
 use crate::net::ConnectError;
 
 /// RFC 9209.
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// When it is worth to try again after we were too busy or had no credentials.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 

@@ -82,12 +82,7 @@ async fn a_head_passes_as_it_is() {
             "location: https://elsewhere.example/\r\ncontent-length: 0\r\n",
             Some("0"),
         ),
-        (
-            "GET",
-            "403 Forbidden",
-            "x-amzn-errortype: AccessDeniedException\r\ncontent-length: 0\r\n",
-            Some("0"),
-        ),
+        ("GET", "403 Forbidden", "content-length: 0\r\n", Some("0")),
         ("GET", "500 Internal Server Error", "content-length: 0\r\n", Some("0")),
         ("GET", "429 Too Many Requests", "retry-after: 9\r\ncontent-length: 0\r\n", Some("0")),
     ];

@@ -105,17 +105,18 @@ impl Setup {
         let clock = Clock::system();
         let config = self.config();
         let stores = stores(&config, &clock);
-        let app = App::new(Arc::new(config), stores, clock).await?;
+        let app = App::new(Arc::new(config), stores, clock.clone()).await?;
         let addresses = app.addresses();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve(stop.clone(), CancellationToken::new()));
-        Ok(Proxy { addresses, stop, serving })
+        Ok(Proxy { addresses, clock, stop, serving })
     }
 }
 
 /// The program, serving.
 pub(crate) struct Proxy {
     pub(crate) addresses: Vec<String>,
+    pub(crate) clock: Clock,
     stop: CancellationToken,
     serving: JoinHandle<Ended>,
 }
@@ -194,14 +195,22 @@ impl Target {
 
 /// A Function URL that verifies; the proxy's credentials may call it.
 pub(crate) async fn function() -> SocketAddr {
-    let known = KnownCredentials {
+    function_of(emulator::Settings::new(vec![caller()])).await
+}
+
+/// Whom the proxy's credentials stand for.
+pub(crate) fn caller() -> KnownCredentials {
+    KnownCredentials {
         access_key_id: KEY.to_owned(),
         secret_access_key: Secret::new(SECRET),
         session_token: Some(Secret::new(TOKEN)),
         expires: None,
         arn: "arn:aws:iam::111122223333:user/caller".to_owned(),
-    };
-    let mut settings = emulator::Settings::new(vec![known]);
+    }
+}
+
+/// A Function URL that verifies, as a test wants it.
+pub(crate) async fn function_of(mut settings: emulator::Settings) -> SocketAddr {
     settings.content_sha256 = ContentSha256::Required;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();

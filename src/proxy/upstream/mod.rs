@@ -1,25 +1,35 @@
-//! Attempts: sign, send, and once more where that is safe.
+//! Attempts: sign, send, and once more where that is safe, mends something, or was asked for.
 
+mod attempt;
+mod forbidden;
+mod look;
+mod recovery;
 pub(super) mod response;
+mod retry;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Error;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+pub use forbidden::Forbidden;
+pub use look::TargetBody;
 
 use crate::clock::Clock;
-use crate::config::{ExchangeTimeouts, Target};
+use crate::config::{ExchangeTimeouts, Retries, Target};
 use crate::credentials::Store;
-use crate::net::{Client, Clients, ConnectError, mark_answered, was_reused};
-use crate::proxy::body::{Payload, SentBody, StreamError};
-use crate::proxy::rejection::Rejection;
+use crate::net::{Client, Clients};
+use crate::proxy::body::{Payload, SentBody};
+use crate::proxy::rejection::{PROXY_STATUS, Rejection};
 use crate::proxy::route::on_the_wire;
-use crate::sigv4::{Signer, SigningCredentials, Unsigned};
+use crate::proxy::upstream::attempt::{Answered, Failed};
+use crate::proxy::upstream::forbidden::{ERROR_TYPE, Notices};
+use crate::proxy::upstream::recovery::{Recovered, skew};
+use crate::proxy::upstream::retry::Budget;
+use crate::sigv4::Signer;
 
 /// A person who calls by hand can end it by hand.
 const WITHOUT_HURRY: ExchangeTimeouts = ExchangeTimeouts {
@@ -35,6 +45,8 @@ pub struct Upstream {
     signer: Signer,
     credentials: Store,
     clock: Clock,
+    budget: Budget,
+    notices: Notices,
 }
 
 /// The clients that send: one with kept connections, one that opens a new one each time.
@@ -45,7 +57,7 @@ pub(super) struct Senders {
 }
 
 /// A request, complete but for its signature.
-pub(super) struct Outgoing {
+pub(super) struct Outgoing<'r> {
     pub(super) method: Method,
     pub(super) sent: PathAndQuery,
     pub(super) headers: HeaderMap,
@@ -53,20 +65,31 @@ pub(super) struct Outgoing {
     pub(super) timeouts: ExchangeTimeouts,
     /// Until when the first credentials are waited for.
     pub(super) patience: Duration,
+    pub(super) retries: Option<&'r Retries>,
 }
 
 /// What the attempts of one request took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Attempts {
+    /// All of them.
     pub(super) count: u32,
     pub(super) signing: Duration,
+    /// Those after a kept connection had died, or before anything was written.
+    pub(super) resends: u32,
+    /// Those that the route's `retries` asked for.
+    pub(super) retries: u32,
+    /// What the service refused first and took after it was mended.
+    pub(super) recovered: Option<Forbidden>,
+    /// Why the service refused the request, where its 403 is the answer.
+    pub(super) refused: Option<Forbidden>,
 }
 
 impl Upstream {
     /// An upstream for `target`.
     pub fn new(target: Arc<Target>, credentials: Store, clock: Clock) -> Self {
         let signer = Signer::new(target.scope.clone());
-        Self { target, signer, credentials, clock }
+        let (budget, notices) = (Budget::new(), Notices::default());
+        Self { target, signer, credentials, clock, budget, notices }
     }
 
     /// Sends the request and gives the head of its answer.
@@ -77,82 +100,132 @@ impl Upstream {
     pub(super) async fn send(
         &self,
         senders: &Senders,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
-    ) -> Result<Response<Incoming>, Rejection> {
-        let again = outgoing.may_be_sent_twice().then(|| outgoing.headers.clone());
-        let headers = std::mem::take(&mut outgoing.headers);
-        let failed = match self.attempt(&senders.pooled, outgoing, headers, attempts).await? {
-            Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
-        };
-        // A kept connection that died as the request went out says nothing of the target.
-        match again {
-            Some(headers) if failed.on_kept_connection() => {
-                let sent = self.attempt(&senders.fresh, outgoing, headers, attempts);
-                Box::pin(sent).await?.map_err(Failed::into_rejection)
-            }
-            _ => Err(failed.into_rejection()),
+    ) -> Result<Response<TargetBody>, Rejection> {
+        if outgoing.retries.is_some() {
+            self.budget.pay_in();
+        }
+        match self.exchange(senders, outgoing, attempts).await {
+            Ok(answered) if answered.is_final(outgoing) => Ok(answered.pass()),
+            Err(rejection) if outgoing.retries.is_none() => Err(rejection),
+            outcome => Box::pin(self.persist(senders, outgoing, attempts, outcome)).await,
         }
     }
 
-    /// One signed send.
-    async fn attempt(
+    /// One attempt, and another on a new connection where a kept one was dead.
+    async fn exchange(
         &self,
-        client: &Client<SentBody>,
-        outgoing: &mut Outgoing,
-        headers: HeaderMap,
+        senders: &Senders,
+        outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
-    ) -> Result<Result<Response<Incoming>, Failed>, Rejection> {
-        let credentials =
-            self.credentials.get(outgoing.patience).await.map_err(Rejection::NoCredentials)?;
-        let began = Instant::now();
-        let request = self.signed(outgoing, headers, &credentials)?;
-        attempts.signing += began.elapsed();
-        attempts.count += 1;
-        let limit = outgoing.timeouts.response_head;
-        match tokio::time::timeout(limit, client.request(request)).await {
-            Err(_elapsed) => Err(Rejection::ResponseTimeout),
-            Ok(Ok(mut answer)) => {
-                mark_answered(&mut answer);
-                Ok(Ok(answer))
+    ) -> Result<Answered, Rejection> {
+        match self.attempt(&senders.pooled, outgoing, attempts).await? {
+            Ok(answered) => Ok(answered),
+            Err(failed) if outgoing.may_follow(&failed) => {
+                attempts.resends += 1;
+                let again = self.attempt(&senders.fresh, outgoing, attempts);
+                Box::pin(again).await?.map_err(Failed::into_rejection)
             }
-            Ok(Err(error)) => Ok(Err(Failed(error))),
+            Err(failed) => Err(failed.into_rejection()),
         }
     }
 
-    /// The request with its signature: made anew for each attempt, for a signature ages.
-    fn signed(
+    /// What few requests need: a refusal looked into and mended, and the route's retries.
+    async fn persist(
         &self,
-        outgoing: &mut Outgoing,
-        mut headers: HeaderMap,
-        credentials: &SigningCredentials,
-    ) -> Result<Request<SentBody>, Rejection> {
-        let body = outgoing.payload.body().unwrap_or(SentBody::Empty);
-        let unsigned = Unsigned {
-            method: &outgoing.method,
-            path: outgoing.sent.path(),
-            query: outgoing.sent.query(),
-            host: &self.target.host,
-            headers: &mut headers,
-            payload: &outgoing.payload.hash(),
-        };
-        self.signer.sign(unsigned, credentials, self.clock.now());
-        let mut request = Request::new(body);
-        *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = self.uri(outgoing.sent.clone())?;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers;
-        Ok(request)
+        senders: &Senders,
+        outgoing: &mut Outgoing<'_>,
+        attempts: &mut Attempts,
+        mut outcome: Result<Answered, Rejection>,
+    ) -> Result<Response<TargetBody>, Rejection> {
+        let mut recovered = Recovered::default();
+        loop {
+            let is_refused = outcome.as_ref().is_ok_and(Answered::is_refused);
+            match outcome {
+                Ok(answered) if is_refused => {
+                    let looked_into = self.look_into(answered, outgoing, &mut recovered).await;
+                    match looked_into {
+                        Looked::Mended(forbidden) => attempts.recovered = Some(forbidden),
+                        Looked::Refused(forbidden, answer) => {
+                            attempts.refused = Some(forbidden);
+                            return Ok(answer);
+                        }
+                    }
+                }
+                outcome => {
+                    let now = self.clock.now();
+                    let Some(pause) = self.budget.grant(&outcome, outgoing, attempts, now) else {
+                        return outcome.map(Answered::pass);
+                    };
+                    attempts.retries += 1;
+                    wait(pause, outcome).await;
+                }
+            }
+            outcome = self.exchange(senders, outgoing, attempts).await;
+        }
     }
 
-    fn uri(&self, sent: PathAndQuery) -> Result<Uri, Rejection> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(if self.target.tls { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(self.target.authority.clone());
-        parts.path_and_query = Some(sent);
-        Uri::from_parts(parts).map_err(|cause| Rejection::Unsendable(cause.into()))
+    /// Finds out why the service refused a request, and mends it where that can be done.
+    async fn look_into(
+        &self,
+        answered: Answered,
+        outgoing: &Outgoing<'_>,
+        recovered: &mut Recovered,
+    ) -> Looked {
+        let skew = skew(&answered.signed, answered.response.headers());
+        let Answered { response, signed } = answered;
+        let (mut head, body) = response.into_parts();
+        let mut body = TargetBody::new(body);
+        let beginning = body.beginning().await;
+        let error_type = head.headers.get(ERROR_TYPE).expect("a refusal has it");
+        let forbidden = Forbidden::of(error_type, &beginning, skew);
+        if self.recover(forbidden, (&signed, skew), outgoing, recovered).await {
+            tracing::debug!(reason = forbidden.code(), "a refused request is sent once more");
+            return Looked::Mended(forbidden);
+        }
+        let whose = (self.target.name.as_str(), self.target.scope.service.as_str());
+        self.notices.log(forbidden, whose, &head.headers);
+        head.headers.append(PROXY_STATUS, forbidden.proxy_status());
+        head.extensions.insert(forbidden);
+        Looked::Refused(forbidden, Response::from_parts(head, body))
     }
+}
+
+/// What became of a refusal.
+enum Looked {
+    /// Another attempt may do.
+    Mended(Forbidden),
+    /// It is the answer.
+    Refused(Forbidden, Response<TargetBody>),
+}
+
+impl Answered {
+    /// Whether there is nothing more to it than to pass it on.
+    fn is_final(&self, outgoing: &Outgoing<'_>) -> bool {
+        !self.is_refused()
+            && outgoing.retries.is_none_or(|retries| !retry::wants(retries, &self.response))
+    }
+
+    /// A 403 that the service made; a function's own is its own affair.
+    fn is_refused(&self) -> bool {
+        self.response.status() == StatusCode::FORBIDDEN
+            && self.response.headers().contains_key(ERROR_TYPE)
+    }
+
+    fn pass(self) -> Response<TargetBody> {
+        self.response.map(TargetBody::new)
+    }
+}
+
+/// Waits, and meanwhile empties the answer that nobody gets.
+async fn wait(pause: Duration, outcome: Result<Answered, Rejection>) {
+    let until = tokio::time::Instant::now() + pause;
+    if let Ok(answered) = outcome {
+        let drained = answered.pass().into_body().drain();
+        let _ = tokio::time::timeout_at(until, drained).await; // else its connection is closed
+    }
+    tokio::time::sleep_until(until).await;
 }
 
 /// A request of a person's own, for `call`.
@@ -171,7 +244,8 @@ pub struct Single {
 }
 
 impl Upstream {
-    /// Sends one request of a person's own.
+    /// Sends one request of a person's own. Where the service refuses it, why stands in the
+    /// extensions of the answer, as a [`Forbidden`].
     ///
     /// # Errors
     ///
@@ -180,7 +254,7 @@ impl Upstream {
         &self,
         clients: &Clients,
         single: Single,
-    ) -> Result<Response<Incoming>, Rejection> {
+    ) -> Result<Response<TargetBody>, Rejection> {
         let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
         let mut headers = single.headers;
         headers.insert(HOST, self.target.host.clone());
@@ -191,55 +265,11 @@ impl Upstream {
             payload: Payload::whole(single.body),
             timeouts: WITHOUT_HURRY,
             patience: single.patience,
+            retries: None,
         };
         self.send(&senders, &mut outgoing, &mut Attempts::default()).await
     }
 }
 
-impl Outgoing {
-    /// Whether a second send does no harm: the method says so (RFC 9110, 9.2.2) and the body is
-    /// still here.
-    fn may_be_sent_twice(&self) -> bool {
-        self.method.is_idempotent() && self.payload.held_length().is_some()
-    }
-}
-
-/// A send without an answer.
-struct Failed(Error);
-
-impl Failed {
-    fn on_kept_connection(&self) -> bool {
-        was_reused(&self.0) && !self.0.is_connect()
-    }
-
-    fn into_rejection(self) -> Rejection {
-        match client_fault(&self.0) {
-            Some(StreamError::Silent) => return Rejection::BodyTimeout,
-            Some(StreamError::TooLarge { limit }) => {
-                return Rejection::BodyTooLarge { limit: *limit };
-            }
-            Some(StreamError::Broken(_)) => return Rejection::StreamBroken(self.0),
-            None => {}
-        }
-        if self.0.is_connect() {
-            return Rejection::Connect(ConnectError::from(self.0));
-        }
-        match hyper_cause(&self.0) {
-            Some(cause) if cause.is_parse() => Rejection::UpstreamMalformed(self.0),
-            _ => Rejection::UpstreamClosed(self.0),
-        }
-    }
-}
-
-fn hyper_cause(error: &Error) -> Option<&hyper::Error> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// The client's own fault, where its body was on its way through.
-fn client_fault(error: &Error) -> Option<&StreamError> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-fn causes<'e>(error: &'e Error) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| (**cause).source())
-}
+#[cfg(test)]
+mod tests;

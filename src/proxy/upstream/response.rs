@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::listen::Client;
 use crate::proxy::access_log::Record;
+use crate::proxy::upstream::TargetBody;
 
 /// The body of an answer, ours or a target's. The request's record is written when it is dropped.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ enum Source {
 
 #[derive(Debug)]
 struct FromTarget {
-    body: Incoming,
+    body: TargetBody,
     silence: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// Set where the end of the connection is the end of the answer (HTTP/1.0).
@@ -62,7 +62,7 @@ impl AnswerBody {
 
     /// A target's answer. `reset`: the client's connection, where only its end ends the answer.
     pub(in crate::proxy) fn of_target(
-        body: Incoming,
+        body: TargetBody,
         silence: Duration,
         reset: Option<Client>,
         record: Box<Record>,
