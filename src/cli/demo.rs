@@ -44,7 +44,7 @@ async fn demonstrate(listen: SocketAddr) -> Exit {
     let ended = CancellationToken::new();
     let emulator = Emulator::new(emulate::settings(vec![known], REGION, None));
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
-    let exit = serve::serve(config, stores, |app| print(banner(app, address))).await;
+    let exit = serve::serve(config, stores, clock, |app| print(banner(app, address))).await;
     ended.cancel();
     let _ = standing_in.await; // it ends on its own
     exit

@@ -21,8 +21,9 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
     app::warn(&config.warnings);
     let workers = config.workers;
     serve::block_on(workers, async move {
-        match Stores::new(&config, &inputs.environment, &Clock::system()) {
-            Ok(stores) => serve::serve(config, stores, announce).await,
+        let clock = Clock::system();
+        match Stores::new(&config, &inputs.environment, &clock) {
+            Ok(stores) => serve::serve(config, stores, clock, announce).await,
             Err(error) => {
                 complain(&error, None);
                 Exit::Failure

@@ -72,8 +72,14 @@ async fn watch(
     }
 }
 
-/// Builds the program, says where it listens, and serves until it is told to stop.
-pub(super) async fn serve(config: Config, stores: Stores, announce: impl FnOnce(&App)) -> Exit {
+/// Builds the program, says where it listens, and serves until it is told to stop. `clock` is the
+/// stores' too, so that what is learnt of the machine's clock holds for expiries as well.
+pub(super) async fn serve(
+    config: Config,
+    stores: Stores,
+    clock: Clock,
+    announce: impl FnOnce(&App),
+) -> Exit {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -81,7 +87,7 @@ pub(super) async fn serve(config: Config, stores: Stores, announce: impl FnOnce(
             return Exit::Failure;
         }
     };
-    match App::new(Arc::new(config), stores, Clock::system()).await {
+    match App::new(Arc::new(config), stores, clock).await {
         Ok(app) => {
             announce(&app);
             match app.serve(signals.stop, signals.now).await {

@@ -107,6 +107,15 @@ async fn a_head_passes_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_a_target_says_ahead_of_its_answer_is_not_taken_for_it() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).route("retries = {}").start().await;
+    let early = "HTTP/1.1 103 Early Hints\r\nlink: </x.css>\r\n\r\n";
+    let (_, answer) = target.exchange(&proxy, GET, [early.as_bytes(), OK].concat()).await;
+    assert_eq!((answer.status(), answer.body.as_slice()), (200, &b"ok"[..]));
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_with_its_connection_is_whole() {
     let target = Target::bind().await;
     let proxy = Setup::to(target.address()).start().await;

@@ -90,6 +90,27 @@ async fn a_body_is_sent_again_whole_and_signed_anew() {
 }
 
 #[tokio::test]
+async fn a_streamed_body_with_the_wrong_date_passes_refused_and_the_next_is_right() {
+    let log = Log::start();
+    let route = "payload = \"client-digest\"";
+    let proxy = Setup::to(function_ahead_by(600).await).route(route).start().await;
+    let answer = proxy.ask(streamed()).await;
+    assert_eq!(answer.status(), 403);
+    assert!(answer.head.text("proxy-status").unwrap().contains("\"clock_skew\""));
+    assert_eq!(proxy.ask(streamed()).await.status(), 200);
+    assert_eq!(log.attempts(2).await, [1, 1]);
+}
+
+/// A POST whose digest comes with it.
+fn streamed() -> String {
+    let digest = sha256(b"{}");
+    format!(
+        "POST /process HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         x-amz-content-sha256: {digest}\r\ncontent-length: 2\r\n\r\n{{}}"
+    )
+}
+
+#[tokio::test]
 async fn a_clock_that_was_set_right_again_is_believed_again() {
     let proxy = Setup::to(function_ahead_by(0).await).start().await;
     proxy.clock.correct(-900); // what was learnt before somebody set the clock
@@ -234,19 +255,14 @@ async fn a_streamed_body_is_not_sent_again_but_the_next_request_is_right() {
     let function = function_that_refuses(First::Expired).await;
     let route = "payload = \"client-digest\"";
     let (proxy, loads) = proxy_to(function, route, Rotates::Once).await;
-    let digest = sha256(b"{}");
-    let streamed = format!(
-        "POST /process HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         x-amz-content-sha256: {digest}\r\ncontent-length: 2\r\n\r\n{{}}"
-    );
-    assert_eq!(proxy.ask(&streamed).await.status(), 403);
+    assert_eq!(proxy.ask(streamed()).await.status(), 403);
     soon(async {
         while loads.load(Ordering::Relaxed) < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    assert_eq!(proxy.ask(&streamed).await.status(), 200);
+    assert_eq!(proxy.ask(streamed()).await.status(), 200);
 }
 
 fn refusal(error_type: &str, body: &str, more: &str) -> String {

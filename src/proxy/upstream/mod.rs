@@ -78,8 +78,8 @@ pub(super) struct Attempts {
     pub(super) resends: u32,
     /// Those that the route's `retries` asked for.
     pub(super) retries: u32,
-    /// What the service refused first and took after it was mended.
-    pub(super) recovered: Option<Forbidden>,
+    /// What the service refused, and another attempt followed once it was mended.
+    pub(super) mended: Option<Forbidden>,
     /// Why the service refused the request, where its 403 is the answer.
     pub(super) refused: Option<Forbidden>,
 }
@@ -146,7 +146,7 @@ impl Upstream {
                 Ok(answered) if is_refused => {
                     let looked_into = self.look_into(answered, outgoing, &mut recovered).await;
                     match looked_into {
-                        Looked::Mended(forbidden) => attempts.recovered = Some(forbidden),
+                        Looked::Mended(forbidden) => attempts.mended = Some(forbidden),
                         Looked::Refused(forbidden, answer) => {
                             attempts.refused = Some(forbidden);
                             return Ok(answer);

@@ -114,3 +114,37 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn told(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, value.parse().unwrap());
+        retry_after(&headers, NOW)
+    }
+
+    #[test]
+    fn the_pause_doubles_to_two_seconds_and_is_never_less_than_half() {
+        for (retried, most) in [(0, 100), (1, 200), (2, 400), (4, 1600), (5, 2000), (60, 2000)] {
+            let most = Duration::from_millis(most);
+            for _ in 0..100 {
+                let pause = pause(retried, None, NOW).unwrap();
+                assert!(most / 2 <= pause && pause <= most, "{pause:?} of {most:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(told("3"), Some(Duration::from_secs(3)));
+        assert_eq!(told("Thu, 01 Jan 1970 00:00:04 GMT"), Some(Duration::from_secs(4)));
+        assert_eq!(told("Wed, 31 Dec 1969 23:59:00 GMT"), None); // no HTTP date is that early
+        for nothing in ["", "-1", "soon", "1.5"] {
+            assert_eq!(told(nothing), None, "{nothing}");
+        }
+    }
+}
