@@ -85,6 +85,7 @@ fn takes_what_the_readme_says_of_the_configuration() {
         (of_text(reference), of_text(&fs::read_to_string("config/smallest.toml").unwrap()));
     assert_eq!(said.limits, meant.limits);
     assert_eq!(said.timeouts, meant.timeouts);
+    assert_eq!(said.shutdown, meant.shutdown);
     assert_eq!(said.access_log, meant.access_log);
     assert_eq!(said.admin, meant.admin);
     assert_eq!(said.upstream.idle, meant.upstream.idle);

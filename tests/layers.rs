@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("proxy", &["clock", "config", "credentials", "listen", "net", "routing", "secret", "sigv4"]),
     ("admin", &["credentials", "routing"]),
     ("emulator", &["clock", "secret"]),
-    ("app", &["admin", "clock", "config", "credentials", "listen", "net", "proxy"]),
+    ("app", &["admin", "clock", "config", "credentials", "listen", "net", "proxy", "telemetry"]),
     (
         "cli",
         &[
@@ -29,6 +29,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "config",
             "credentials",
             "emulator",
+            "listen",
             "net",
             "proxy",
             "routing",

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -24,7 +25,7 @@ pub struct Health(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    stores: Stores,
+    stores: ArcSwap<Stores>,
     was_ready: AtomicBool,
     draining: AtomicBool,
 }
@@ -33,7 +34,12 @@ impl Health {
     /// The health of a process whose credentials come from `stores`.
     pub fn new(stores: Stores) -> Self {
         let (was_ready, draining) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(State { stores, was_ready, draining }))
+        Self(Arc::new(State { stores: ArcSwap::from_pointee(stores), was_ready, draining }))
+    }
+
+    /// From now on other stores count.
+    pub fn watch(&self, stores: Stores) {
+        self.0.stores.store(Arc::new(stores));
     }
 
     /// From now on the process takes no new work.
@@ -42,7 +48,7 @@ impl Health {
     }
 
     fn is_ready(&self) -> bool {
-        let ready = !self.0.draining.load(Ordering::Relaxed) && self.0.stores.all_usable();
+        let ready = !self.0.draining.load(Ordering::Relaxed) && self.0.stores.load().all_usable();
         if ready {
             self.0.was_ready.store(true, Ordering::Relaxed);
         }

@@ -1,5 +1,10 @@
-//! The running program: listeners, proxy and refreshers, built from a configuration and ended in
-//! order.
+//! The running program: listeners, proxy and refreshers, built from a configuration, read anew
+//! where it changes ([`reload`]), and ended in order.
+
+mod refresh;
+pub mod reload;
+mod shutdown;
+mod systemd;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -15,16 +20,15 @@ use tokio_util::task::TaskTracker;
 use tower::service_fn;
 
 use crate::admin::Health;
+use crate::app::refresh::Refreshers;
+use crate::app::reload::{Reload, Reloader, Reloads};
 use crate::clock::Clock;
 use crate::config::{Config, Listen, problem::Problem};
 use crate::credentials::Stores;
-use crate::listen::{self, Bound, Client, Settings};
+use crate::listen::{self, Bound, Client, Inherited, Settings};
 use crate::net::{Clients, SetupError};
 use crate::proxy::{Proxy, overloaded_on_the_wire};
 
-/// How long requests under way are given once the program was told to stop: Kubernetes and ECS
-/// wait 30 s before they kill.
-const GRACE: Duration = Duration::from_secs(25);
 /// Connections of the admin listener: probes and a person.
 const ADMIN_CONNECTIONS: usize = 64;
 /// An admin request has no body and few headers.
@@ -52,10 +56,13 @@ pub enum Ended {
 
 /// A program whose addresses are taken, ready to serve.
 pub struct App {
-    config: Arc<Config>,
     proxy: Arc<Proxy>,
     health: Health,
     stores: Stores,
+    clients: Clients,
+    clock: Clock,
+    reload: Option<Reload>,
+    reloads: Arc<Reloads>,
     listeners: Vec<Bound>,
     admin: Option<Bound>,
 }
@@ -71,25 +78,53 @@ impl App {
         stores: Stores,
         clock: Clock,
     ) -> Result<Self, StartError> {
+        Self::with_sockets(config, stores, clock, Inherited::nothing()).await
+    }
+
+    /// The same, with sockets that the process was started with.
+    ///
+    /// # Errors
+    ///
+    /// Where an address is taken, or TLS cannot be set up.
+    pub async fn with_sockets(
+        config: Arc<Config>,
+        stores: Stores,
+        clock: Clock,
+        mut inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         for address in &config.listen {
-            listeners.extend(listen::bind(address).await?);
+            listeners.extend(listen::bind(address, &mut inherited).await?);
         }
         let admin = match config.admin {
             None => None,
-            Some(address) => listen::bind(&Listen::Tcp { address, optional: false }).await?,
+            Some(address) => {
+                let at = Listen::Tcp { address, optional: false };
+                listen::bind(&at, &mut inherited).await?
+            }
         };
         let clients = Clients::new(&config)?;
-        let proxy = Arc::new(Proxy::new(Arc::clone(&config), &stores, &clients, &clock));
+        let proxy = Arc::new(Proxy::new(config, &stores, &clients, &clock));
         let health = Health::new(stores.clone());
-        Ok(Self { config, proxy, health, stores, listeners, admin })
+        let reloads = Arc::new(Reloads::default());
+        reloads.served(clock.now());
+        let reload = None;
+        Ok(Self { proxy, health, stores, clients, clock, reload, reloads, listeners, admin })
+    }
+
+    /// Reads its configuration again whenever there is a reason to.
+    #[must_use]
+    pub fn reloading(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
     }
 
     /// The addresses taken for apps, as a client writes them.
     pub fn addresses(&self) -> Vec<String> {
         let name = |bound: &Bound| match (bound, bound.address()) {
             (_, Some(address)) => format!("http://{address}"),
-            (Bound::Unix(_, file), _) => format!("unix:{}", file.path().display()),
+            (Bound::Unix(_, Some(file)), _) => format!("unix:{}", file.path().display()),
+            (Bound::Unix(_, None), _) => "unix: (from systemd)".to_owned(),
             (Bound::Tcp(_), None) => "?".to_owned(),
         };
         self.listeners.iter().map(name).collect()
@@ -102,25 +137,41 @@ impl App {
 
     /// Serves until `stop`, then until the requests under way are answered, or `now` comes.
     pub async fn serve(self, stop: CancellationToken, now: CancellationToken) -> Ended {
-        let background = CancellationToken::new();
-        let beside = TaskTracker::new();
-        beside.spawn(self.stores.clone().run(background.clone()));
+        let (background, closing) = (CancellationToken::new(), CancellationToken::new());
+        let (beside, serving) = (TaskTracker::new(), TaskTracker::new());
+        let mut refreshers = Refreshers::new(background.clone());
+        refreshers.add(&self.stores);
         if let Some(admin) = self.admin {
             beside.spawn(serve_admin(admin, self.health.clone(), background.clone()));
         }
-        let serving = TaskTracker::new();
         for bound in self.listeners {
-            let settings = settings(&self.config);
-            serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), stop.clone()));
+            let settings = settings(&self.proxy.config());
+            serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), closing.clone()));
         }
         serving.close();
+        let (proxy, health) = (Arc::clone(&self.proxy), self.health.clone());
+        if let Some(reload) = self.reload {
+            let reloader = Reloader {
+                reload,
+                reloads: self.reloads,
+                proxy: self.proxy,
+                health: self.health,
+                stores: self.stores,
+                clients: self.clients,
+                refreshers,
+                clock: self.clock,
+            };
+            beside.spawn(reloader.run(stop.clone()));
+        }
+        systemd::ready();
+        beside.spawn(systemd::keep_alive(background.clone()));
         stop.cancelled().await;
-        self.health.drain();
-        let ended = tokio::select! {
-            () = serving.wait() => Ended::Drained,
-            () = now.cancelled() => Ended::CutOff,
-            () = tokio::time::sleep(GRACE) => Ended::CutOff,
-        };
+        health.drain();
+        systemd::stopping();
+        let ended = shutdown::end(proxy.config().shutdown, &serving, &closing, &now).await;
+        if ended == Ended::CutOff {
+            tracing::warn!("requests under way were cut off");
+        }
         background.cancel();
         ended
     }

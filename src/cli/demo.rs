@@ -7,12 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::cli::arguments::Demo;
+use crate::cli::serve::Live;
 use crate::cli::{Exit, complain, emulate, print, refuse, serve};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
 use crate::emulator::{self, Emulator};
+use crate::listen::Inherited;
 use crate::telemetry::logs::{self, Output};
 
 /// The region that the stand-in is in.
@@ -44,7 +46,8 @@ async fn demonstrate(listen: SocketAddr) -> Exit {
     let ended = CancellationToken::new();
     let emulator = Emulator::new(emulate::settings(vec![known], REGION, None));
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
-    let exit = serve::serve(config, stores, clock, |app| print(banner(app, address))).await;
+    let live = Live { clock, inherited: Inherited::nothing(), reread: None };
+    let exit = serve::serve(config, stores, live, |app| print(banner(app, address))).await;
     ended.cancel();
     let _ = standing_in.await; // it ends on its own
     exit

@@ -2,10 +2,12 @@
 
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
+use crate::cli::serve::Live;
 use crate::cli::{Environment, Exit, complain, inputs_with, refuse, serve};
 use crate::clock::Clock;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
+use crate::listen::Inherited;
 use crate::telemetry::logs::{self, Output};
 
 pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
@@ -14,16 +16,23 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    if let Err(error) = logs::start(&config.log, config.log_format, Output::Stdout) {
-        complain(&error, None);
-        return Exit::Configuration;
-    }
+    let filter = match logs::start(&config.log, config.log_format, Output::Stdout) {
+        Ok(filter) => filter,
+        Err(error) => {
+            complain(&error, None);
+            return Exit::Configuration;
+        }
+    };
     app::warn(&config.warnings);
     let workers = config.workers;
     serve::block_on(workers, async move {
         let clock = Clock::system();
         match Stores::new(&config, &inputs.environment, &clock) {
-            Ok(stores) => serve::serve(config, stores, clock, announce).await,
+            Ok(stores) => {
+                let inherited = Inherited::of(&inputs.environment);
+                let live = Live { clock, inherited, reread: Some((inputs, filter)) };
+                serve::serve(config, stores, live, announce).await
+            }
             Err(error) => {
                 complain(&error, None);
                 Exit::Failure

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::config::{ExchangeTimeouts, Limits, Timeouts};
+use crate::config::{ExchangeTimeouts, Limits, Shutdown, Timeouts};
 
 /// Apps on loopback, IPv4 first.
 pub(super) const LISTEN: [&str; 2] = ["127.0.0.1:8480", "[::1]:8480"];
@@ -48,3 +48,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     body_total: Duration::from_secs(120),
     connect: Duration::from_secs(5),
 };
+
+/// Kubernetes and ECS wait 30 s before they kill.
+pub(super) const SHUTDOWN: Shutdown =
+    Shutdown { delay: Duration::ZERO, grace: Duration::from_secs(25) };

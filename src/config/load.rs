@@ -7,10 +7,9 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml::de::DeTable;
 
-use crate::config::Config;
 use crate::config::origin::{Origin, Origins, place};
 use crate::config::problem::Problems;
-use crate::config::resolve;
+use crate::config::{Config, SourceFile, resolve};
 
 /// Where the file is when nobody says.
 const HERE: &str = "countersign.toml";
@@ -24,7 +23,7 @@ const START: &str = "write `countersign https://ID.lambda-url.REGION.on.aws`, or
 pub type LogSyntax = fn(&str) -> Result<(), String>;
 
 /// What a configuration is made of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// `--config`.
     pub config: Option<PathBuf>,
@@ -81,7 +80,11 @@ pub fn load(inputs: &Inputs) -> Result<Config, Problems> {
     if file.text.is_none() && !dict.contains_key("target") && !dict.contains_key("routes") {
         return Err(Problems::one("", "there is no configuration", START));
     }
-    resolve::resolve(&dict, origins, &resolve::Surroundings::new(inputs, file.folder))
+    resolve::resolve(
+        &dict,
+        origins,
+        &resolve::Surroundings::new(inputs, file.source(), file.folder),
+    )
 }
 
 /// One layer of the configuration.
@@ -104,6 +107,8 @@ impl Provider for Layer {
 struct File {
     name: String,
     text: Option<String>,
+    /// Where it is; none for the variable.
+    path: Option<PathBuf>,
     /// What its paths are relative to.
     folder: PathBuf,
 }
@@ -129,6 +134,7 @@ impl File {
             (None, Some(text)) => Ok(Self {
                 name: "COUNTERSIGN_CONFIG_TOML".to_owned(),
                 text: Some(text),
+                path: None,
                 folder: PathBuf::new(),
             }),
             (None, None) if inputs.search => Self::search(),
@@ -146,7 +152,7 @@ impl File {
     }
 
     fn none() -> Self {
-        Self { name: String::new(), text: None, folder: PathBuf::new() }
+        Self { name: String::new(), text: None, path: None, folder: PathBuf::new() }
     }
 
     fn read(path: &Path, named: &str) -> Result<Self, Problems> {
@@ -156,7 +162,12 @@ impl File {
             Problems::one(named, message, "name a file that is there and that this user may read")
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { name, text: Some(text), folder })
+        Ok(Self { name, text: Some(text), path: Some(path.to_owned()), folder })
+    }
+
+    fn source(&self) -> Option<SourceFile> {
+        let (path, text) = (self.path.clone()?, self.text.as_ref()?);
+        Some(SourceFile::new(path, text.as_bytes()))
     }
 
     /// What it says, and where.

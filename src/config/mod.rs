@@ -1,6 +1,7 @@
 //! The configuration: found and merged ([`load`]), read key by key, and resolved to what the
 //! program needs ([`Config`]), with every problem in one go ([`problem`]).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,12 +49,39 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How the program ends.
+    pub shutdown: Shutdown,
     /// Where routes send to: the named ones by name, then those that routes give as a URL.
     pub targets: Vec<Arc<Target>>,
     /// Which request goes where.
     pub routes: RouteTable,
+    /// The files that it was read from: one that changes is read again.
+    pub files: Vec<SourceFile>,
     /// What is odd but not wrong, for the log and `check`.
     pub warnings: Vec<problem::Problem>,
+}
+
+/// A file that a configuration was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// A number for what it held, which another content hardly has.
+    pub content: u64,
+}
+
+impl SourceFile {
+    /// A file that held `bytes`.
+    fn new(path: PathBuf, bytes: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        Self { path, content: hasher.finish() }
+    }
+
+    /// The same file as it is now; one that cannot be read holds nothing.
+    pub fn look(&self) -> Self {
+        Self::new(self.path.clone(), &std::fs::read(&self.path).unwrap_or_default())
+    }
 }
 
 /// One address to listen on.
@@ -75,6 +103,13 @@ pub enum Listen {
         mode: u32,
         /// The group that owns it, by name.
         group: Option<String>,
+    },
+    /// A socket that systemd has opened and passed on.
+    Systemd {
+        /// Its `FileDescriptorName`.
+        name: String,
+        /// Whether it may be any address but loopback: `allow_remote`.
+        remote: bool,
     },
 }
 
@@ -141,11 +176,13 @@ pub enum ErrorStyle {
 }
 
 /// How targets are reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Who is trusted.
     pub roots: Roots,
-    /// PEM certificates trusted besides the roots.
+    /// The file of certificates trusted besides the roots.
+    pub ca_file: Option<SourceFile>,
+    /// What it holds, in PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// The way out, if not straight.
     pub proxy: Proxy,
@@ -204,6 +241,15 @@ pub struct Timeouts {
     pub body_total: Duration,
     /// DNS, TCP and TLS together.
     pub connect: Duration,
+}
+
+/// `[shutdown]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long requests are still accepted once the program is no longer ready.
+    pub delay: Duration,
+    /// How long requests under way are given after that.
+    pub grace: Duration,
 }
 
 /// The time-outs that a route may set for itself.

@@ -6,6 +6,7 @@ pub mod source;
 pub mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,11 +35,29 @@ impl Stores {
         environment: &[(String, String)],
         clock: &Clock,
     ) -> Result<Self, SetupError> {
+        Self(Arc::default()).renewed(config, environment, clock)
+    }
+
+    /// The stores of another configuration; a source that was there keeps its store.
+    ///
+    /// # Errors
+    ///
+    /// Where the TLS for STS and SSO cannot be set up.
+    pub fn renewed(
+        &self,
+        config: &Config,
+        environment: &[(String, String)],
+        clock: &Clock,
+    ) -> Result<Self, SetupError> {
         let connector = Connector::new(config)?;
         let environment = Environment::of(environment);
         let mut stores: Vec<(CredentialsSource, Store)> = Vec::new();
         for target in &config.targets {
             if stores.iter().all(|(known, _)| *known != target.credentials) {
+                if let Some(store) = self.of(&target.credentials) {
+                    stores.push((target.credentials.clone(), store));
+                    continue;
+                }
                 let chain = Chain {
                     profile: target.credentials.profile.clone(),
                     region: target.scope.region.clone(),
@@ -91,5 +110,16 @@ impl Stores {
         }
         refreshers.close();
         refreshers.wait().await;
+    }
+
+    /// Every store.
+    pub fn all(&self) -> impl Iterator<Item = &Store> {
+        self.0.iter().map(|(_, store)| store)
+    }
+
+    /// Waits until each store has credentials or has failed to get any, for `patience` at most.
+    pub async fn await_first(&self, patience: Duration) {
+        let first = self.all().map(|store| async move { drop(store.get(patience).await) });
+        futures_util::future::join_all(first).await;
     }
 }

@@ -109,6 +109,11 @@ impl Store {
         }))
     }
 
+    /// Whether both are the same store.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Credentials: at once where there are any, else as soon as the source gives some.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use nix::unistd::Group;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::config::Listen;
+use crate::listen::inherit::Inherited;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: u32 = 1024;
@@ -19,8 +20,8 @@ const BACKLOG: u32 = 1024;
 pub enum Bound {
     /// A TCP listener.
     Tcp(TcpListener),
-    /// A unix socket and its file.
-    Unix(UnixListener, SocketFile),
+    /// A unix socket and its file; none where the file is systemd's.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// A unix socket's file, removed when the listener goes.
@@ -67,8 +68,12 @@ impl Bound {
 /// # Errors
 ///
 /// Where the address is taken, not ours, or not allowed.
-pub async fn bind(listen: &Listen) -> Result<Option<Bound>, BindError> {
+pub async fn bind(listen: &Listen, inherited: &mut Inherited) -> Result<Option<Bound>, BindError> {
     match listen {
+        Listen::Systemd { name, remote } => inherited
+            .take(name, *remote)
+            .map(Some)
+            .map_err(|(cause, hint)| refused(format!("systemd:{name}"), hint, cause)),
         Listen::Tcp { address, optional } => match bind_tcp(*address) {
             Ok(listener) => Ok(Some(Bound::Tcp(listener))),
             Err(cause) if *optional && is_missing_family(&cause) => Ok(None),
@@ -76,7 +81,7 @@ pub async fn bind(listen: &Listen) -> Result<Option<Bound>, BindError> {
         },
         Listen::Unix { path, mode, group } => {
             match bind_unix(path, *mode, group.as_deref()).await {
-                Ok(listener) => Ok(Some(Bound::Unix(listener, SocketFile(path.clone())))),
+                Ok(listener) => Ok(Some(Bound::Unix(listener, Some(SocketFile(path.clone()))))),
                 Err(cause) => {
                     let address = format!("unix:{}", path.display());
                     Err(refused(address, unix_hint(path, group.as_deref(), &cause), cause))

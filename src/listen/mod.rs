@@ -4,6 +4,7 @@
 mod accept;
 mod bind;
 mod body;
+mod inherit;
 mod io;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 pub use accept::serve;
 pub use bind::{BindError, Bound, SocketFile, bind};
 pub use body::Watched;
+pub use inherit::Inherited;
 
 /// What a listener holds its clients to.
 #[derive(Clone, Debug)]

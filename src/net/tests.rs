@@ -51,7 +51,7 @@ async fn bind() -> TcpListener {
 }
 
 fn upstream(ca_pem: Option<Vec<u8>>, proxy: Proxy) -> Upstream {
-    Upstream { roots: Roots::BuiltIn, ca_pem, proxy, idle: Duration::from_secs(1) }
+    Upstream { roots: Roots::BuiltIn, ca_file: None, ca_pem, proxy, idle: Duration::from_secs(1) }
 }
 
 async fn connect(upstream: &Upstream, to: &str) -> Result<(), ConnectError> {

@@ -23,7 +23,7 @@ pub use upstream::response::{AnswerBody, Incomplete};
 pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
@@ -39,6 +39,7 @@ const START_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Proxy {
     served: ArcSwap<Served>,
+    clock: Clock,
     /// What `Via` calls this process.
     via: Via,
     started: Instant,
@@ -81,9 +82,22 @@ impl Proxy {
     pub fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
         Self {
             served: ArcSwap::from_pointee(Served::new(config, stores, clients, clock)),
+            clock: clock.clone(),
             via: Via::new(),
             started: Instant::now(),
         }
+    }
+
+    /// The configuration that is served.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.served.load().config)
+    }
+
+    /// Serves another configuration from the next request on. What stays the same keeps what it
+    /// has: targets their signing keys, and all their connections where `clients` are none.
+    pub fn serve_anew(&self, config: Arc<Config>, stores: &Stores, clients: Option<&Clients>) {
+        let before = self.served.load_full();
+        self.served.store(Arc::new(before.renewed(config, stores, clients, &self.clock)));
     }
 
     /// Answers one request.
@@ -151,23 +165,26 @@ impl Proxy {
 
 impl Served {
     fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
-        let upstream = |target: &Arc<crate::config::Target>| {
-            let store = stores
-                .of(&target.credentials)
-                .expect("there is a store for each source of a target");
-            Arc::new(Upstream::new(Arc::clone(target), store, clock.clone()))
-        };
-        let made: Vec<_> =
-            config.targets.iter().map(|target| (Arc::clone(target), upstream(target))).collect();
-        let of_route = |route: &Arc<crate::config::Route>| {
-            let known = made.iter().find(|(target, _)| Arc::ptr_eq(target, &route.target));
-            known.map_or_else(|| upstream(&route.target), |(_, upstream)| Arc::clone(upstream))
-        };
-        let upstreams = config.routes.routes().iter().map(of_route).collect();
         Self {
-            upstreams,
-            senders: Senders { pooled: clients.pooled(), fresh: clients.fresh() },
+            upstreams: upstreams(&config, stores, clock, &[]),
+            senders: Senders::new(clients),
             budget: Budget::new(&config.limits),
+            config,
+        }
+    }
+
+    fn renewed(
+        &self,
+        config: Arc<Config>,
+        stores: &Stores,
+        clients: Option<&Clients>,
+        clock: &Clock,
+    ) -> Self {
+        let same_budget = config.limits.buffered_bodies == self.config.limits.buffered_bodies;
+        Self {
+            upstreams: upstreams(&config, stores, clock, &self.upstreams),
+            senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
+            budget: if same_budget { self.budget.clone() } else { Budget::new(&config.limits) },
             config,
         }
     }
@@ -181,6 +198,28 @@ impl Served {
         record.rejected(answer.status(), rejection);
         answer.map(|body| AnswerBody::own(body, record))
     }
+}
+
+/// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
+fn upstreams(
+    config: &Config,
+    stores: &Stores,
+    clock: &Clock,
+    known: &[Arc<Upstream>],
+) -> Vec<Arc<Upstream>> {
+    let mut made: Vec<Arc<Upstream>> = Vec::new();
+    let mut of_route = |route: &Arc<Route>| {
+        let store = stores
+            .of(&route.target.credentials)
+            .expect("there is a store for each source of a target");
+        let serves = |upstream: &&Arc<Upstream>| upstream.serves(&route.target, &store);
+        if let Some(upstream) = made.iter().chain(known).find(serves) {
+            return Arc::clone(upstream);
+        }
+        made.push(Arc::new(Upstream::new(Arc::clone(&route.target), store, clock.clone())));
+        Arc::clone(&made[made.len() - 1])
+    };
+    config.routes.routes().iter().map(&mut of_route).collect()
 }
 
 /// The cause is for the log only.

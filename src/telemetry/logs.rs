@@ -6,6 +6,7 @@ use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::LogFormat;
 
@@ -35,8 +36,12 @@ const CAPPED: [&str; 2] = ["aws_sigv4", "aws_smithy_runtime"];
 /// # Errors
 ///
 /// Where `filter` is not in `RUST_LOG` syntax.
-pub fn start(filter: &str, format: Option<LogFormat>, output: Output) -> Result<(), FilterError> {
-    let parsed = parse(filter)?;
+pub fn start(
+    filter: &str,
+    format: Option<LogFormat>,
+    output: Output,
+) -> Result<Filter, FilterError> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
     let terminal = match output {
         Output::Stdout => std::io::stdout().is_terminal(),
         Output::Stderr => std::io::stderr().is_terminal(),
@@ -48,7 +53,7 @@ pub fn start(filter: &str, format: Option<LogFormat>, output: Output) -> Result<
             Output::Stderr => Box::new(std::io::stderr()),
         }
     };
-    let registry = tracing_subscriber::registry().with(parsed);
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Json => {
             let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
@@ -60,7 +65,24 @@ pub fn start(filter: &str, format: Option<LogFormat>, output: Output) -> Result<
         }
     };
     let _ = started; // tests start it more than once
-    Ok(())
+    Ok(Filter(handle))
+}
+
+/// What is logged by the whole process: it may be changed while it runs.
+#[derive(Clone, Debug)]
+pub struct Filter(reload::Handle<Targets, Registry>);
+
+impl Filter {
+    /// Logs by another filter from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where `filter` is not in `RUST_LOG` syntax.
+    pub fn set(&self, filter: &str) -> Result<(), FilterError> {
+        let parsed = parse(filter)?;
+        let _ = self.0.reload(parsed); // where logging was never started there is nothing to change
+        Ok(())
+    }
 }
 
 /// Tells what is wrong with a filter, for whoever reads the configuration.

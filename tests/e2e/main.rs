@@ -6,6 +6,7 @@ mod answers;
 mod body;
 mod guard;
 mod headers;
+mod lifecycle;
 mod listener;
 mod log;
 mod process;

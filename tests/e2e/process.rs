@@ -11,22 +11,33 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::support::{KEY, SECRET, TOKEN, Target, Wire, soon};
 
 /// `countersign run` with a file in a folder of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    output: String,
-    _folder: tempfile::TempDir,
+    pub(crate) output: String,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Process {
-    fn run(config: &str) -> Self {
+    pub(crate) fn run(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("t.toml");
         std::fs::write(&file, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
-            .args(["run", "--config"])
-            .arg(&file)
-            .env_clear()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["run", "--config"]).arg(&file);
+        Self::start(command, folder)
+    }
+
+    /// Runs the program as `command` says.
+    pub(crate) fn start(mut command: Command, folder: tempfile::TempDir) -> Self {
+        let kept: Vec<_> = command
+            .as_std()
+            .get_envs()
+            .map(|(n, v)| (n.to_owned(), v.map(ToOwned::to_owned)))
+            .collect();
+        command.env_clear();
+        command.envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = command
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
             .env("AWS_SESSION_TOKEN", TOKEN)
@@ -39,11 +50,11 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines, output: String::new(), _folder: folder }
+        Self { child, lines, output: String::new(), folder }
     }
 
     /// The first line with this message.
-    async fn says(&mut self, message: &str) -> serde_json::Value {
+    pub(crate) async fn says(&mut self, message: &str) -> serde_json::Value {
         loop {
             let line = soon(self.lines.next_line()).await.unwrap();
             let line = line.unwrap_or_else(|| panic!("it ended: {}", self.output));
@@ -56,10 +67,19 @@ impl Process {
         }
     }
 
-    /// Sends SIGTERM; gives the exit code and everything that it ever wrote.
-    async fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+        kill(Pid::from_raw(id), signal).unwrap();
+    }
+
+    /// Sends SIGTERM; gives the exit code and everything that it ever wrote.
+    pub(crate) async fn terminate(self) -> (Option<i32>, String) {
+        self.signal(Signal::SIGTERM);
+        self.ended().await
+    }
+
+    /// Waits for its end; gives the exit code and everything that it ever wrote.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         while let Some(line) = soon(self.lines.next_line()).await.unwrap() {
             self.output.push_str(&line);
             self.output.push('\n');
@@ -72,7 +92,7 @@ impl Process {
     }
 }
 
-fn config(target: &Target, more: &str) -> String {
+pub(crate) fn config(target: &Target, more: &str) -> String {
     format!(
         "listen = [\"127.0.0.1:0\"]\nadmin = false\n{more}\n[targets.orders]\nurl = \"http://{}\"\n\
          service = \"lambda\"\nregion = \"us-east-1\"\n[[routes]]\nname = \"all\"\n\
@@ -81,7 +101,7 @@ fn config(target: &Target, more: &str) -> String {
     )
 }
 
-async fn connect(process: &mut Process) -> Wire<TcpStream> {
+pub(crate) async fn connect(process: &mut Process) -> Wire<TcpStream> {
     let said = process.says("countersign is listening").await;
     let address = said["listen"].as_str().unwrap().strip_prefix("http://").unwrap();
     Wire::new(TcpStream::connect(address).await.unwrap())

@@ -32,9 +32,14 @@ fn default() -> Vec<(usize, Listen)> {
 
 fn address(entry: &Entry<'_>, remote: bool) -> Option<Listen> {
     if !entry.is_table() {
-        return entry.parsed("an address", |text| match text.strip_prefix("unix:") {
-            Some(path) => socket(path, defaults::SOCKET_MODE, None),
-            None => tcp(text, remote),
+        return entry.parsed("an address", |text| {
+            if let Some(name) = text.strip_prefix("systemd:") {
+                return systemd(name, remote);
+            }
+            match text.strip_prefix("unix:") {
+                Some(path) => socket(path, defaults::SOCKET_MODE, None),
+                None => tcp(text, remote),
+            }
         });
     }
     let table = entry.table()?;
@@ -77,6 +82,17 @@ fn socket(path: &str, mode: u32, group: Option<String>) -> Result<Listen, Wrong>
     Ok(Listen::Unix { path, mode, group })
 }
 
+/// systemd allows printable ASCII without colons (systemd.socket(5), `FileDescriptorName`).
+fn systemd(name: &str, remote: bool) -> Result<Listen, Wrong> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+        return Err(Wrong::new(
+            format!("`{name}` is no name of a socket"),
+            "write `systemd:NAME`, with the `FileDescriptorName` of the socket unit",
+        ));
+    }
+    Ok(Listen::Systemd { name: name.to_owned(), remote })
+}
+
 fn tcp(text: &str, remote: bool) -> Result<Listen, Wrong> {
     Ok(Listen::Tcp { address: allowed(text, remote)?, optional: false })
 }
@@ -110,7 +126,7 @@ pub(super) fn admin(reader: &Reader<'_>, remote: bool) -> Option<SocketAddr> {
 pub(super) fn apart(reader: &Reader<'_>, listen: &[(usize, Listen)], admin: Option<SocketAddr>) {
     let tcp = |listen: &Listen| match listen {
         Listen::Tcp { address, .. } => Some(*address).filter(|address| address.port() != 0),
-        Listen::Unix { .. } => None,
+        Listen::Unix { .. } | Listen::Systemd { .. } => None,
     };
     for (index, (position, one)) in listen.iter().enumerate() {
         let key = format!("listen[{position}]");
@@ -132,6 +148,7 @@ fn same(one: &Listen, other: &Listen) -> bool {
             one == other && one.port() != 0
         }
         (Listen::Unix { path: one, .. }, Listen::Unix { path: other, .. }) => one == other,
+        (Listen::Systemd { name: one, .. }, Listen::Systemd { name: other, .. }) => one == other,
         _ => false,
     }
 }

@@ -14,7 +14,7 @@ use crate::config::load::{Inputs, LogSyntax};
 use crate::config::origin::Origins;
 use crate::config::problem::Problems;
 use crate::config::reader::{Notes, Reader};
-use crate::config::{Config, ErrorStyle, Listen, LogFormat};
+use crate::config::{Config, ErrorStyle, Listen, LogFormat, SourceFile};
 use crate::routing::HostPattern;
 
 /// What a configuration means depends on these as well.
@@ -24,6 +24,8 @@ pub(super) struct Surroundings {
     /// `HTTPS_PROXY` and `NO_PROXY`.
     https_proxy: Option<String>,
     no_proxy: Option<String>,
+    /// The file, where there is one.
+    file: Option<SourceFile>,
     /// What paths are relative to.
     folder: PathBuf,
     /// Tells what is wrong with a `log`.
@@ -31,7 +33,7 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    pub(super) fn new(inputs: &Inputs, folder: PathBuf) -> Self {
+    pub(super) fn new(inputs: &Inputs, file: Option<SourceFile>, folder: PathBuf) -> Self {
         let environment = &inputs.environment;
         let one = |name: &str| {
             let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
@@ -41,6 +43,7 @@ impl Surroundings {
             region: one("AWS_REGION").or_else(|| one("AWS_DEFAULT_REGION")),
             https_proxy: one("HTTPS_PROXY").or_else(|| one("https_proxy")),
             no_proxy: one("NO_PROXY").or_else(|| one("no_proxy")),
+            file,
             folder,
             log_syntax: inputs.log_syntax,
         }
@@ -91,12 +94,15 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
     let upstream = settings::upstream(reader, around, &listen);
     let limits = settings::limits(reader);
     let timeouts = settings::timeouts(reader);
+    let shutdown = settings::shutdown(reader);
     let targets = targets::targets(reader, around);
     let routes = routes::routes(reader, &targets, &timeouts.exchange);
     let (targets, routes) = routes?;
     // A route for any host says nothing of who may reach the listener.
     let hosts = routes.routes().iter().filter_map(|route| route.matches.host.clone());
     guard.hosts.extend(hosts.filter(|host| *host != HostPattern::Any));
+    let upstream = upstream?;
+    let files = around.file.iter().chain(&upstream.ca_file).cloned().collect();
     Some(Config {
         listen,
         admin,
@@ -106,11 +112,13 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
         log_format,
         error_style: error_style.unwrap_or(ErrorStyle::Problem),
         workers,
-        upstream: upstream?,
+        upstream,
         limits,
         timeouts,
+        shutdown,
         targets,
         routes,
+        files,
         warnings: Vec::new(),
     })
 }

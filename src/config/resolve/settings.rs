@@ -10,8 +10,8 @@ use crate::config::reader::{Entry, Reader};
 use crate::config::resolve::Surroundings;
 use crate::config::values::{self, Wrong, nearest};
 use crate::config::{
-    AccessLog, ExchangeTimeouts, Guard, Limits, Listen, Logged, LoggedPath, Proxy, Roots, Timeouts,
-    Upstream, defaults,
+    AccessLog, ExchangeTimeouts, Guard, Limits, Listen, Logged, LoggedPath, Proxy, Roots, Shutdown,
+    SourceFile, Timeouts, Upstream, defaults,
 };
 use crate::routing::HostPattern;
 use crate::secret::Secret;
@@ -144,6 +144,7 @@ pub(super) fn upstream(
 ) -> Option<Upstream> {
     let mut upstream = Upstream {
         roots: Roots::BuiltIn,
+        ca_file: None,
         ca_pem: None,
         proxy: Proxy::None,
         idle: defaults::UPSTREAM_IDLE,
@@ -152,9 +153,14 @@ pub(super) fn upstream(
     let roots = [("built-in", Roots::BuiltIn), ("system", Roots::System)];
     upstream.roots = choice(&table, "roots", &roots).unwrap_or(upstream.roots);
     upstream.idle = duration(&table, "idle").unwrap_or(upstream.idle);
-    upstream.ca_pem = table.take("ca_file").and_then(|entry| {
-        entry.parsed("a file of PEM certificates", |name| certificates(name, around))
-    });
+    if let Some(entry) = table.take("ca_file") {
+        let read = |name: &str| {
+            let pem = certificates(name, around)?;
+            Ok((SourceFile::new(around.folder.join(name), &pem), pem))
+        };
+        (upstream.ca_file, upstream.ca_pem) =
+            entry.parsed("a file of PEM certificates", read).unzip();
+    }
     if let Some(entry) = table.take("proxy") {
         let proxy = entry
             .parsed("a URL such as `\"http://squid:3128\"`", |text| proxy(text, around, listen));
@@ -198,7 +204,7 @@ fn proxy(text: &str, around: &Surroundings, listen: &[Listen]) -> Result<Proxy, 
     let port = url.port_u16().unwrap_or(80);
     let ours = |listen: &Listen| match listen {
         Listen::Tcp { address, .. } => is_at(*address, host, port),
-        Listen::Unix { .. } => false,
+        Listen::Unix { .. } | Listen::Systemd { .. } => false,
     };
     if listen.iter().any(ours) {
         return Err(Wrong::new(
@@ -292,6 +298,18 @@ pub(super) fn exchange(table: &Reader<'_>, around: &ExchangeTimeouts) -> Exchang
         response_head: duration(table, "response_head").unwrap_or(around.response_head),
         response_idle: duration(table, "response_idle").unwrap_or(around.response_idle),
     }
+}
+
+pub(super) fn shutdown(reader: &Reader<'_>) -> Shutdown {
+    let mut shutdown = defaults::SHUTDOWN;
+    let Some(table) = reader.table("shutdown") else { return shutdown };
+    let time = |key: &'static str| {
+        table.take(key)?.parsed("a duration such as `\"25s\"`", values::duration)
+    };
+    shutdown.delay = time("delay").unwrap_or(shutdown.delay);
+    shutdown.grace = time("grace").unwrap_or(shutdown.grace);
+    table.finish();
+    shutdown
 }
 
 /// A duration that is not nothing.

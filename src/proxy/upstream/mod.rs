@@ -56,6 +56,12 @@ pub(super) struct Senders {
     pub(super) fresh: Client<SentBody>,
 }
 
+impl Senders {
+    pub(super) fn new(clients: &Clients) -> Self {
+        Self { pooled: clients.pooled(), fresh: clients.fresh() }
+    }
+}
+
 /// A request, complete but for its signature.
 pub(super) struct Outgoing<'r> {
     pub(super) method: Method,
@@ -90,6 +96,11 @@ impl Upstream {
         let signer = Signer::new(target.scope.clone());
         let (budget, notices) = (Budget::new(), Notices::default());
         Self { target, signer, credentials, clock, budget, notices }
+    }
+
+    /// Whether it reaches this target with credentials of this store.
+    pub(super) fn serves(&self, target: &Target, credentials: &Store) -> bool {
+        *self.target == *target && self.credentials.is(credentials)
     }
 
     /// Sends the request and gives the head of its answer.
@@ -255,7 +266,7 @@ impl Upstream {
         clients: &Clients,
         single: Single,
     ) -> Result<Response<TargetBody>, Rejection> {
-        let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
+        let senders = Senders::new(clients);
         let mut headers = single.headers;
         headers.insert(HOST, self.target.host.clone());
         let mut outgoing = Outgoing {
