@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::{admin, duration};
 
 /// Call IAM-protected Lambda Function URLs from anything that speaks plain HTTP.
 #[derive(Debug, Parser)]
@@ -33,6 +36,8 @@ pub(super) enum Verb {
     Sign(Sign),
     /// Send one signed request and print the answer
     Call(Call),
+    /// Ask a running countersign whether it is healthy; exit code 69 where it is not
+    Health(Health),
 }
 
 /// Where the configuration is.
@@ -168,4 +173,25 @@ pub(super) struct Call {
     /// Print the answer's head too
     #[arg(short = 'i', long)]
     pub(super) include: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Health {
+    /// Ask again until it is healthy, or this time is over
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
+    /// Ask whether it can serve now, not only whether it runs and was ready once
+    #[arg(long)]
+    pub(super) ready: bool,
+    /// The address of its admin listener, where configuration and environment do not tell it
+    #[arg(long, value_name = "ADDR", value_parser = admin_address)]
+    pub(super) admin: Option<String>,
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+}
+
+/// An address, kept as it was typed.
+fn admin_address(text: &str) -> Result<String, &'static str> {
+    let known = admin::read(text).map(|_| text.to_owned());
+    known.ok_or("write an IP address and a port, such as 127.0.0.1:8481")
 }

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod emulate;
 mod explain;
+mod health;
 mod request;
 mod run;
 mod serve;
@@ -30,6 +31,8 @@ enum Exit {
     Success,
     /// A failure while it worked.
     Failure,
+    /// sysexits.h: a service is unavailable.
+    Unhealthy,
     /// sysexits.h: a configuration problem.
     Configuration,
 }
@@ -39,6 +42,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Failure => 1,
+            Exit::Unhealthy => 69,
             Exit::Configuration => 78,
         })
     }
@@ -65,6 +69,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Verb::Explain(explain) => explain::run(&explain, environment),
         Verb::Sign(sign) => sign::run(&sign, environment),
         Verb::Call(call) => call::run(&call, environment),
+        Verb::Health(health) => health::run(&health, environment),
     };
     exit.into()
 }

@@ -104,9 +104,9 @@ impl Provider for Layer {
 }
 
 /// The file, or the variable that holds it.
-struct File {
+pub(super) struct File {
     name: String,
-    text: Option<String>,
+    pub(super) text: Option<String>,
     /// Where it is; none for the variable.
     path: Option<PathBuf>,
     /// What its paths are relative to.
@@ -114,7 +114,7 @@ struct File {
 }
 
 impl File {
-    fn find(inputs: &Inputs) -> Result<Self, Problems> {
+    pub(super) fn find(inputs: &Inputs) -> Result<Self, Problems> {
         let variable = |name: &str| {
             let found = inputs.environment.iter().find(|(key, _)| key == name);
             found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())

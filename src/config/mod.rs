@@ -15,6 +15,7 @@ use crate::routing::{Conflict, Found, HostPattern, Key, Reason, Rule, Table};
 use crate::secret::Secret;
 use crate::sigv4::Scope;
 
+pub mod admin;
 mod defaults;
 mod infer;
 pub mod load;
@@ -23,6 +24,15 @@ pub mod problem;
 mod reader;
 mod resolve;
 mod values;
+
+/// A duration as the file writes it (`30s`), for flags.
+///
+/// # Errors
+///
+/// With what to write instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).map_err(|wrong| format!("{}; {}", wrong.message, wrong.hint))
+}
 
 /// A configuration that is right: every value parsed, every name resolved.
 #[derive(Debug)]

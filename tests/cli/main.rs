@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod health;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -191,7 +193,7 @@ fn says_its_version_and_its_help() {
     assert_eq!((version.code, version.out), (Some(0), expected));
     let help = program.run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call"] {
+    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call", "health"] {
         assert!(help.out.contains(&format!("\n  {verb} ")), "{verb}: {}", help.out);
     }
 }
@@ -459,6 +461,10 @@ impl Serving {
         for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
             command.env_remove(name);
         }
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let printed = BufReader::new(child.stdout.take().unwrap());
         Self { child, printed }
