@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::policy::Principal;
 use crate::config::{admin, duration};
 
 /// Call IAM-protected Lambda Function URLs from anything that speaks plain HTTP.
@@ -36,6 +37,8 @@ pub(super) enum Verb {
     Sign(Sign),
     /// Send one signed request and print the answer
     Call(Call),
+    /// Print the least IAM policy that the route table needs
+    Policy(Policy),
     /// Ask a running countersign whether it is healthy; exit code 69 where it is not
     Health(Health),
 }
@@ -173,6 +176,21 @@ pub(super) struct Call {
     /// Print the answer's head too
     #[arg(short = 'i', long)]
     pub(super) include: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Policy {
+    /// Print the function's side instead: `aws lambda add-permission` lines
+    #[arg(long, requires = "principal")]
+    pub(super) resource: bool,
+    /// Who is allowed: a role, a user or an account
+    #[arg(long, value_name = "ARN", requires = "resource")]
+    pub(super) principal: Option<Principal>,
+    /// Only for this target, where others have credentials of their own (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Vec<String>,
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
 }
 
 #[derive(Args, Debug)]

@@ -7,9 +7,11 @@ mod demo;
 mod emulate;
 mod explain;
 mod health;
+mod policy;
 mod request;
 mod run;
 mod serve;
+mod shell;
 mod sign;
 
 use std::ffi::OsString;
@@ -69,6 +71,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Verb::Explain(explain) => explain::run(&explain, environment),
         Verb::Sign(sign) => sign::run(&sign, environment),
         Verb::Call(call) => call::run(&call, environment),
+        Verb::Policy(policy) => policy::run(&policy, environment),
         Verb::Health(health) => health::run(&health, environment),
     };
     exit.into()

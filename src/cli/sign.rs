@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Sign;
 use crate::cli::request::{Mistyped, to_one_target};
+use crate::cli::shell::quoted;
 use crate::cli::{
     Environment, Exit, complain, emulate, explain, inputs, print, refuse, serve, tell,
 };
@@ -154,9 +155,4 @@ fn curl(arguments: &Sign, subject: &Subject) -> String {
     let url = format!("{scheme}://{}{}", target.authority, subject.sent);
     let _ = writeln!(line, " {}", quoted(&url));
     line
-}
-
-/// For a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

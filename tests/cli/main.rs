@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod health;
+mod policy;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -193,7 +194,7 @@ fn says_its_version_and_its_help() {
     assert_eq!((version.code, version.out), (Some(0), expected));
     let help = program.run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call", "health"] {
+    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call", "policy", "health"] {
         assert!(help.out.contains(&format!("\n  {verb} ")), "{verb}: {}", help.out);
     }
 }
