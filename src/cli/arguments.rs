@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::cli::policy::Principal;
 use crate::config::{admin, duration};
@@ -41,6 +42,21 @@ pub(super) enum Verb {
     Policy(Policy),
     /// Ask a running countersign whether it is healthy; exit code 69 where it is not
     Health(Health),
+    /// Write a commented configuration file to start from
+    Init(Init),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// Which: bash, elvish, fish, powershell or zsh
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// Print the manual page, for `man -l -`
+    Man {
+        /// The page of this verb instead
+        verb: Option<String>,
+    },
 }
 
 /// Where the configuration is.
@@ -212,4 +228,14 @@ pub(super) struct Health {
 fn admin_address(text: &str) -> Result<String, &'static str> {
     let known = admin::read(text).map(|_| text.to_owned());
     known.ok_or("write an IP address and a port, such as 127.0.0.1:8481")
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Init {
+    /// The file; `-` is standard output
+    #[arg(default_value = "countersign.toml")]
+    pub(super) file: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(super) force: bool,
 }

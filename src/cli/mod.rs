@@ -3,13 +3,17 @@
 mod arguments;
 mod call;
 mod check;
+mod completions;
 mod demo;
 mod emulate;
 mod explain;
 mod health;
+mod init;
+mod man;
 mod policy;
 mod request;
 mod run;
+mod schema;
 mod serve;
 mod shell;
 mod sign;
@@ -73,6 +77,10 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Verb::Call(call) => call::run(&call, environment),
         Verb::Policy(policy) => policy::run(&policy, environment),
         Verb::Health(health) => health::run(&health, environment),
+        Verb::Init(init) => init::run(&init),
+        Verb::Schema => schema::run(),
+        Verb::Completions { shell } => completions::run(shell),
+        Verb::Man { verb } => man::run(verb.as_deref()),
     };
     exit.into()
 }

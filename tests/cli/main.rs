@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod files;
 mod health;
 mod policy;
 
@@ -194,7 +195,21 @@ fn says_its_version_and_its_help() {
     assert_eq!((version.code, version.out), (Some(0), expected));
     let help = program.run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for verb in ["run", "demo", "emulate", "check", "explain", "sign", "call", "policy", "health"] {
+    for verb in [
+        "run",
+        "demo",
+        "emulate",
+        "check",
+        "explain",
+        "sign",
+        "call",
+        "policy",
+        "health",
+        "init",
+        "schema",
+        "completions",
+        "man",
+    ] {
         assert!(help.out.contains(&format!("\n  {verb} ")), "{verb}: {}", help.out);
     }
 }
