@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) use principal::Principal;
 
 use crate::cli::arguments::Policy;
-use crate::cli::policy::document::{Document, Lambda};
+use crate::cli::policy::document::{Document, Lambda, is_web_function};
 use crate::cli::shell::quoted;
 use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::load::load;
@@ -57,28 +57,28 @@ fn routed<'c>(config: &'c Config, named: &[String]) -> Result<Vec<&'c Target>, S
 fn identity_side(targets: &[&Target]) -> Exit {
     let mut document = Document::default();
     for target in targets {
+        let region = &target.scope.region;
         match target.scope.service.as_str() {
-            _ if !target.tls => {
-                note(target, "is on this machine: there is nothing to allow", None);
-            }
-            "lambda" => {
-                if document.lambda(target) == Lambda::AnyFunction {
-                    note(
-                        target,
-                        &format!(
-                            "has no `function_arn`: any function in {} is allowed",
-                            target.scope.region
-                        ),
-                        Some(WRITE_ARN),
-                    );
+            _ if !target.tls => note(target, "is on this machine: there is nothing to allow", None),
+            "lambda" => match document.lambda(target) {
+                Lambda::Function => {}
+                Lambda::AnyFunction => {
+                    let what =
+                        format!("has no `function_arn`: any function in {region} is allowed");
+                    note(target, &what, Some(WRITE_ARN));
                 }
-            }
+                Lambda::AnyWebFunction => {
+                    let what = format!("is a web function: any in {region} is allowed");
+                    note(target, &what, Some("write its ARN in place of the `*`"));
+                }
+            },
             "execute-api" => document.api(target),
-            service => note(
-                target,
-                &format!("is signed for `{service}`, whose actions are not known here"),
-                Some("allow them by hand: <https://docs.aws.amazon.com/service-authorization/>"),
-            ),
+            service => {
+                let what = format!("is signed for `{service}`, whose actions are not known here");
+                let by_hand =
+                    "allow them by hand: <https://docs.aws.amazon.com/service-authorization/>";
+                note(target, &what, Some(by_hand));
+            }
         }
     }
     let credentials = targets.iter().map(|target| &target.credentials);
@@ -116,12 +116,12 @@ fn resource_side(targets: &[&Target], principal: &Principal) -> Exit {
     let mut text = String::new();
     for target in targets {
         match (&target.function_arn, target.scope.service.as_str()) {
-            (Some(arn), "lambda") => text.push_str(&permissions(target, arn, principal)),
-            (None, "lambda") if target.tls => {
+            (Some(arn), "lambda") if !is_web_function(target) => text.push_str(&permissions(target, arn, principal)),
+            (None, "lambda") if target.tls && !is_web_function(target) => {
                 note(target, "has no `function_arn`: it is left out", Some(WRITE_ARN));
                 exit = Exit::Failure;
             }
-            _ => note(target, "is no function: there is no permission to add", None),
+            _ => note(target, "has no Function URL: there is no permission to add", None),
         }
     }
     print(text);

@@ -19,6 +19,9 @@ url = \"https://ghi.lambda-url.us-east-1.on.aws\"
 [targets.gateway]
 url = \"https://a1b2c3.execute-api.us-east-1.amazonaws.com/prod\"
 
+[targets.web]
+url = \"https://live.shop.lambda-web.eu-central-1.on.aws\"
+
 [targets.search]
 url = \"https://search.example.com\"
 service = \"es\"
@@ -44,6 +47,10 @@ prefix = \"/reports\"
 target = \"reports\"
 
 [[routes]]
+prefix = \"/shop\"
+target = \"web\"
+
+[[routes]]
 prefix = \"/search\"
 target = \"search\"
 
@@ -65,6 +72,8 @@ fn allows_both_actions_of_each_function_and_no_more() {
         ran.err,
         "note: target `reports` has no `function_arn`: any function in us-east-1 is allowed\n  \
          hint: write `function_arn = \"arn:aws:lambda:…\"` beside its `url`, in `[targets.NAME]`\n\
+         note: target `web` is a web function: any in eu-central-1 is allowed\n  \
+         hint: write its ARN in place of the `*`\n\
          note: target `search` is signed for `es`, whose actions are not known here\n  \
          hint: allow them by hand: <https://docs.aws.amazon.com/service-authorization/>\n"
     );

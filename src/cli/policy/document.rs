@@ -10,6 +10,7 @@ use crate::config::Target;
 pub(super) struct Document {
     functions: Vec<String>,
     any_function: Vec<String>,
+    any_web_function: Vec<String>,
     apis: Vec<String>,
 }
 
@@ -20,6 +21,13 @@ pub(super) enum Lambda {
     Function,
     /// Not at all: all functions of its region are allowed.
     AnyFunction,
+    /// Not at all: all web functions of its region are allowed.
+    AnyWebFunction,
+}
+
+/// Whether a target is a web function: they have an action of their own.
+pub(super) fn is_web_function(target: &Target) -> bool {
+    target.authority.host().contains(".lambda-web.")
 }
 
 #[derive(Serialize)]
@@ -41,8 +49,16 @@ struct Statement<'d> {
 }
 
 impl Document {
-    /// Allows the calls to a Function URL.
+    /// Allows the calls to a Function URL, or to a web function:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/web-functions-permissions.html>.
     pub(super) fn lambda(&mut self, target: &Target) -> Lambda {
+        if is_web_function(target) {
+            let region = &target.scope.region;
+            let partition = partition(region);
+            let arn = format!("arn:{partition}:lambda:{region}:*:web-function/*/endpoint/*");
+            add(&mut self.any_web_function, arn);
+            return Lambda::AnyWebFunction;
+        }
         if let Some(arn) = &target.function_arn {
             add(&mut self.functions, arn.clone());
             return Lambda::Function;
@@ -74,11 +90,13 @@ impl Document {
             || serde_json::json!({"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}});
         let invoked = || serde_json::json!({"Bool": {"lambda:InvokedViaFunctionUrl": "true"}});
         let (url, invoke) = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction");
+        let web = "lambda:InvokeWebFunctionEndpoint";
         let statements = [
             ("CallFunctionUrls", url, &self.functions, Some(via_url())),
             ("InvokeThroughFunctionUrls", invoke, &self.functions, Some(invoked())),
             ("CallFunctionUrlsOfUnknownArn", url, &self.any_function, Some(via_url())),
             ("InvokeThroughFunctionUrlsOfUnknownArn", invoke, &self.any_function, Some(invoked())),
+            ("CallAnyWebFunction", web, &self.any_web_function, None),
             ("CallApis", "execute-api:Invoke", &self.apis, None),
         ];
         let statement: Vec<Statement<'_>> = statements
