@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::check::{Asked, Format};
 use crate::cli::policy::Principal;
 use crate::config::{admin, duration};
 
@@ -138,6 +139,18 @@ pub(super) struct Emulate {
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) file: ConfigFile,
+    /// Also try credentials, DNS, TLS and clock for every target; nothing is invoked
+    #[arg(long)]
+    pub(super) connect: bool,
+    /// Also send one real signed request and explain its answer
+    #[arg(long, value_name = "METHOD PATH")]
+    pub(super) call: Option<Asked>,
+    /// Send it by this route, or fail
+    #[arg(long, value_name = "NAME", requires = "call")]
+    pub(super) route: Option<String>,
+    /// How `--connect` tells its table: text or json
+    #[arg(long, default_value = "text", hide_default_value = true, requires = "connect")]
+    pub(super) format: Format,
 }
 
 #[derive(Args, Debug)]

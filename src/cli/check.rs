@@ -1,24 +1,80 @@
-//! `countersign check`: the same validation as `run`, every problem in one go.
+//! `countersign check`: the same validation as `run`, every problem in one go. `--connect` also
+//! tries what every target needs, `--call` sends one real request.
+
+mod call;
+mod clock;
+mod connect;
+mod refusal;
+mod table;
 
 use std::fmt::Write;
 
 use crate::cli::arguments::Check;
-use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
+use crate::cli::check::clock::Judges;
+use crate::cli::{Environment, Exit, complain, inputs, print, refuse, serve, tell};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::load;
+use crate::credentials::Stores;
 
 pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
-    match load(&inputs(arguments.file.config.clone(), environment)) {
-        Ok(config) => {
-            for warning in &config.warnings {
-                tell(format_args!("warning: {warning}"));
-            }
-            print(summary(&config));
-            Exit::Success
+    let inputs = inputs(arguments.file.config.clone(), environment);
+    let config = match load(&inputs) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    for warning in &config.warnings {
+        tell(format_args!("warning: {warning}"));
+    }
+    if arguments.format == Format::Text {
+        print(summary(&config));
+    }
+    if !arguments.connect && arguments.call.is_none() {
+        return Exit::Success;
+    }
+    serve::block_on(1, live(arguments, config, &inputs.environment))
+}
+
+/// What cannot be told from the file.
+async fn live(arguments: &Check, config: Config, environment: &[(String, String)]) -> Exit {
+    let stores = match Stores::new(&config, environment, &Clock::system()) {
+        Ok(stores) => stores,
+        Err(error) => {
+            complain(&error, None);
+            return Exit::Failure;
         }
-        Err(problems) => refuse(&problems),
+    };
+    if arguments.connect {
+        let judges = Judges::of(environment);
+        let rows = match connect::connect(&config, stores.clone(), &judges).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                complain(&error, None);
+                return Exit::Failure;
+            }
+        };
+        print(match arguments.format {
+            Format::Text => table::text(&rows),
+            Format::Json => table::json(&rows),
+        });
+        if rows.iter().any(table::Row::is_failed) {
+            return Exit::Failure; // a request would fail for the same reason
+        }
+    }
+    match &arguments.call {
+        Some(asked) => call::call(config, stores, asked, arguments.route.as_deref()).await,
+        None => Exit::Success,
     }
 }
+
+/// How the outcome is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+pub(super) use call::Asked;
 
 /// A line a route: what it takes and where it goes.
 fn summary(config: &Config) -> String {

@@ -116,7 +116,9 @@ fn resource_side(targets: &[&Target], principal: &Principal) -> Exit {
     let mut text = String::new();
     for target in targets {
         match (&target.function_arn, target.scope.service.as_str()) {
-            (Some(arn), "lambda") if !is_web_function(target) => text.push_str(&permissions(target, arn, principal)),
+            (Some(arn), "lambda") if !is_web_function(target) => {
+                text.push_str(&permissions(target, arn, principal))
+            }
             (None, "lambda") if target.tls && !is_web_function(target) => {
                 note(target, "has no `function_arn`: it is left out", Some(WRITE_ARN));
                 exit = Exit::Failure;
