@@ -10,7 +10,7 @@ use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::Config;
 use crate::config::load::load;
 use crate::proxy::choose;
-use crate::routing::{Key, Reason, host};
+use crate::routing::{HostPattern, Key, PathPattern, Reason, Rule, host};
 use crate::sigv4::normalise_path;
 
 pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
             Exit::Success
         }
         Err(rejection) => {
-            let _ = writeln!(text, "\nno route takes it: {rejection} (`{}`)", rejection.code());
+            let _ = writeln!(text, "\nno route takes it: the answer is `{}`", rejection.code());
             Exit::Failure
         }
     };
@@ -66,14 +66,34 @@ fn passed_over(config: &Config, request: &Parts, host: Option<&str>) -> String {
     let mut text = String::new();
     for (index, reason) in config.routes.explain(key) {
         let route = &config.routes.routes()[index];
+        let rule = &route.matches;
         let why = match reason {
-            Reason::Taken => "takes it",
-            Reason::Host => "passed over: another host",
-            Reason::Path => "passed over: another path",
-            Reason::Method => "passed over: other methods",
-            Reason::LessSpecific => "would take it, but another one is more specific",
+            Reason::Taken => "takes it".to_owned(),
+            Reason::Host => format!("passed over: it is for the host {}", hosts(rule)),
+            Reason::Path => format!("passed over: it is for the path {}", paths(rule)),
+            Reason::Method => {
+                let methods: Vec<&str> = rule.methods.iter().map(Method::as_str).collect();
+                format!("passed over: it is for {}", methods.join(", "))
+            }
+            Reason::LessSpecific => "would take it, but another one is more specific".to_owned(),
         };
         let _ = writeln!(text, "`{}`: {why}", route.name);
     }
     text
+}
+
+fn hosts(rule: &Rule) -> String {
+    match &rule.host {
+        None | Some(HostPattern::Any) => "`*`".to_owned(),
+        Some(HostPattern::Exact(name)) => format!("`{name}`"),
+        Some(HostPattern::Suffix(suffix)) => format!("`*{suffix}`"),
+    }
+}
+
+fn paths(rule: &Rule) -> String {
+    match &rule.path {
+        PathPattern::Everything => "`/`".to_owned(),
+        PathPattern::Prefix(prefix) => format!("`{prefix}` and all below it"),
+        PathPattern::Path(pattern) => format!("`{}`", pattern.as_str()),
+    }
 }

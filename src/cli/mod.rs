@@ -24,10 +24,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::arguments::{Arguments, Verb};
 use crate::config::load::{Flags, Inputs};
+use crate::config::nearest;
 use crate::config::problem::Problems;
 use crate::telemetry::logs;
 
@@ -59,10 +60,14 @@ pub type Environment = Vec<(String, String)>;
 
 /// Does what the command line says. Usage mistakes end with 2.
 pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    let meant = meant(&arguments);
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
         Err(usage) => {
             let _ = usage.print(); // a closed terminal cannot be told anything
+            if let Some(verb) = meant {
+                tell(format_args!("\n  tip: did you mean the verb `{verb}`?"));
+            }
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
@@ -82,7 +87,22 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Man { verb } => man::run(verb.as_deref()),
     };
+    if let (Exit::Configuration, Some(verb)) = (exit, meant) {
+        tell(format_args!("  hint: or did you mean the verb `{verb}`?"));
+    }
     exit.into()
+}
+
+/// The verb that a mistyped first word is near to: it is taken for a target otherwise.
+fn meant(arguments: &[OsString]) -> Option<String> {
+    let word = arguments.get(1)?.to_str()?;
+    let program = Arguments::command();
+    let verbs: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+    let is_word = word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_word || word == "help" || verbs.contains(&word) {
+        return None;
+    }
+    nearest(word, verbs).map(str::to_owned)
 }
 
 /// What configuration is loaded from, for a verb without flags of its own.

@@ -177,7 +177,16 @@ impl File {
             let offset = error.span().map_or(0, |span| span.start);
             let place = place(&self.name, text, offset);
             let message = error.message().trim_end_matches('.');
-            Problems::one(place, message, "this is no TOML: <https://toml.io>")
+            match error.span().and_then(|span| text.get(span)) {
+                Some(key) if message == "duplicate key" => {
+                    Problems::one(place, format!("`{key}` is there twice"), "leave one out")
+                }
+                _ => Problems::one(
+                    place,
+                    format!("this is no TOML: {message}"),
+                    "mend it here, or on the line before; <https://toml.io> has the syntax",
+                ),
+            }
         };
         let table = DeTable::parse(text).map_err(no_toml)?;
         let origins = Origins::of_file(&self.name, text, table.get_ref());

@@ -25,6 +25,11 @@ mod reader;
 mod resolve;
 mod values;
 
+/// The word nearest to one that was mistyped, if any is near.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    values::nearest(word, known)
+}
+
 /// A duration as the file writes it (`30s`), for flags.
 ///
 /// # Errors

@@ -141,16 +141,26 @@ impl<'a> Entry<'a> {
     }
 
     fn mistyped<T>(&self, expected: &str) -> Option<T> {
+        // A string is not repeated: it may be a password.
         let found = match self.value {
-            Value::String(..) | Value::Char(..) => "a string",
-            Value::Bool(..) => "a boolean",
-            Value::Num(..) => "a number",
-            Value::Dict(..) => "a table",
-            Value::Array(..) => "a list",
-            Value::Empty(..) => "nothing",
+            Value::String(..) | Value::Char(..) => "this is a string".to_owned(),
+            Value::Bool(_, value) => format!("`{value}` is a boolean"),
+            Value::Num(..) => format!("{} is a number", self.number()),
+            Value::Dict(..) => "this is a table".to_owned(),
+            Value::Array(..) => "this is a list".to_owned(),
+            Value::Empty(..) => "this is nothing".to_owned(),
         };
-        self.problem(Wrong::new(format!("this is {found}"), format!("write {expected}")));
+        self.problem(Wrong::new(found, format!("write {expected}")));
         None
+    }
+
+    /// A number as it was written.
+    fn number(&self) -> String {
+        let Value::Num(_, number) = self.value else { return "this".to_owned() };
+        let whole = number.to_i128().map(|n| n.to_string());
+        let whole = whole.or_else(|| number.to_u128().map(|n| n.to_string()));
+        let written = whole.or_else(|| number.to_f64().map(|n| n.to_string()));
+        written.map_or("this".to_owned(), |written| format!("`{written}`"))
     }
 
     /// Variables and flags are text: what they mean, the key says.
@@ -223,6 +233,11 @@ impl<'a> Entry<'a> {
                 Value::String(_, text) if self.is_text_only() => {
                     self.misread(text, "a whole number from 1 up")
                 }
+                Value::Num(..) => {
+                    let wrong = format!("{} is no count", self.number());
+                    self.problem(Wrong::new(wrong, "write a whole number from 1 up"));
+                    None
+                }
                 _ => self.mistyped("a whole number from 1 up, without quotes"),
             },
         }
@@ -247,9 +262,18 @@ impl<'a> Entry<'a> {
             Value::String(_, text) if self.is_text_only() => text.parse().ok(),
             _ => None,
         };
-        number
-            .filter(|share| (0.0..=1.0).contains(share))
-            .or_else(|| self.mistyped("a number from 0 to 1"))
+        match number {
+            Some(share) if (0.0..=1.0).contains(&share) => Some(share),
+            Some(_) => {
+                let wrong = format!("{} is no share", self.number());
+                self.problem(Wrong::new(
+                    wrong,
+                    "write a number from 0 to 1: `0.01` is one in a hundred",
+                ));
+                None
+            }
+            None => self.mistyped("a number from 0 to 1"),
+        }
     }
 
     /// A list of anything.
@@ -276,7 +300,10 @@ impl<'a> Entry<'a> {
     pub(super) fn table(&self) -> Option<Reader<'a>> {
         match self.value {
             Value::Dict(_, table) => Some(Reader::new(self.notes, self.path.clone(), table)),
-            _ => self.mistyped("a table"),
+            _ => {
+                let key = self.path.rsplit('.').next().unwrap_or_default();
+                self.mistyped(&format!("a table: `{key} = {{ … }}`"))
+            }
         }
     }
 }

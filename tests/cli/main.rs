@@ -189,6 +189,24 @@ fn usage_mistakes_end_with_2() {
 }
 
 #[test]
+fn a_mistyped_verb_is_told_with_the_one_that_was_meant() {
+    let program = Program::new();
+    for (arguments, code, verb) in [
+        (&["chekc"][..], 78, "check"),
+        (&["halth", "--ready"], 2, "health"),
+        (&["polcy", "--config", "nowhere.toml"], 78, "policy"),
+    ] {
+        let ran = program.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains(&format!("did you mean the verb `{verb}`?\n")), "{ran:?}");
+    }
+    for arguments in [&["nothing-like-it"][..], &["https://x.example"], &["--listen"], &["check"]] {
+        let ran = program.run(arguments);
+        assert!(!ran.err.contains("the verb"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn says_its_version_and_its_help() {
     let program = Program::new();
     let version = program.run(&["--version"]);
@@ -223,7 +241,7 @@ fn explain_says_who_takes_a_request_and_why_the_others_do_not() {
         ran.out,
         "`orders`: takes it\n\
          `rest of orders`: would take it, but another one is more specific\n\
-         `elsewhere`: passed over: another host\n\n\
+         `elsewhere`: passed over: it is for the host `a.internal`\n\n\
          route `orders` takes it\n\
          sent:   GET https://abc.lambda-url.us-east-1.on.aws/base/v2/7?a=b%20c\n\
          signed: host, content-type, x-amz-* for lambda in us-east-1\n"
@@ -237,18 +255,18 @@ fn explain_ends_with_1_where_no_route_takes_it() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(
         ran.out,
-        "`orders`: passed over: another path\n\
-         `rest of orders`: passed over: another path\n\
-         `elsewhere`: passed over: another host\n\n\
-         no route takes it: no route takes this request (`no_route`)\n"
+        "`orders`: passed over: it is for the path `/orders/{id}`\n\
+         `rest of orders`: passed over: it is for the path `/orders` and all below it\n\
+         `elsewhere`: passed over: it is for the host `a.internal`\n\n\
+         no route takes it: the answer is `no_route`\n"
     );
     let taken = program.run(&["explain", "POST", "http://a.internal/users"]);
     assert_eq!(taken.code, Some(0), "{taken:?}");
     let only = CONFIG.split("[[routes]]").take(2).collect::<Vec<_>>().join("[[routes]]");
     let ran = Program::with_config(&only).run(&["explain", "POST", "/orders/7"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.out.contains("`orders`: passed over: other methods\n"), "{ran:?}");
-    assert!(ran.out.contains("(`method_not_allowed`)"), "{ran:?}");
+    assert!(ran.out.contains("`orders`: passed over: it is for GET\n"), "{ran:?}");
+    assert!(ran.out.contains("the answer is `method_not_allowed`"), "{ran:?}");
 }
 
 #[test]

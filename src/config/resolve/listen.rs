@@ -1,6 +1,6 @@
 //! Addresses: `listen` and `admin`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::reader::{Entry, Reader};
@@ -99,12 +99,17 @@ fn tcp(text: &str, remote: bool) -> Result<Listen, Wrong> {
 
 fn allowed(text: &str, remote: bool) -> Result<SocketAddr, Wrong> {
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = local.as_deref().unwrap_or(text).parse().map_err(|_| {
-        Wrong::new(
-            format!("`{text}` is no address"),
-            "write an IP address and a port, `127.0.0.1:8480` or `[::1]:8480`, or `unix:/path`",
-        )
-    })?;
+    let address: SocketAddr =
+        local.as_deref().unwrap_or(text).parse().map_err(|_| {
+            let hint = match (text.trim_start_matches(':').parse::<u16>(), text.parse::<IpAddr>()) {
+            (Ok(port), _) => format!("write an IP address too: `127.0.0.1:{port}`"),
+            (_, Ok(IpAddr::V6(ip))) => format!("write a port too: `[{ip}]:8480`"),
+            (_, Ok(ip)) => format!("write a port too: `{ip}:8480`"),
+            _ => "write an IP address and a port, `127.0.0.1:8480` or `[::1]:8480`, or `unix:/path`"
+                .to_owned(),
+        };
+            Wrong::new(format!("`{text}` is no address"), hint)
+        })?;
     if !remote && !address.ip().is_loopback() {
         return Err(Wrong::new(
             format!("`{text}` is not loopback: whoever reaches it acts as the role"),
