@@ -1,8 +1,10 @@
 //! `check --connect` and `check --call`: what they try, what they say of it and how they end.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
-use crate::{Program, Ran, Read, Target, TcpListener, Write};
+use crate::support::{Program, Ran, Target};
 
 /// A route to a target on this machine.
 fn to(url: &str) -> String {

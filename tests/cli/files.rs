@@ -1,8 +1,9 @@
 //! The verbs that make files: `init`, `schema`, `completions`, `man`.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::{Program, Write};
+use crate::support::Program;
 
 #[test]
 fn init_writes_a_file_that_check_takes() {
@@ -100,6 +101,6 @@ fn man_prints_a_page_of_the_program_and_of_each_verb() {
     }
     let page = program.run(&["man", "health"]);
     assert_eq!(page.code, Some(0), "{page:?}");
-    assert!(page.out.contains(".TH countersign-health 1"), "{}", page.out);
+    assert!(page.out.contains(".TH COUNTERSIGN-HEALTH 1"), "{}", page.out);
     assert_eq!(program.run(&["man", "no-such-verb"]).code, Some(1));
 }

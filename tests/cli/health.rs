@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Program, Ran, Serving, Target};
+use crate::support::{Program, Ran, Serving, Target};
 
 /// The answer of an admin listener.
 fn answering(status: &'static str, body: &'static str) -> Target {

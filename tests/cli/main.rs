@@ -6,19 +6,14 @@ mod check;
 mod files;
 mod health;
 mod policy;
+mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::JoinHandle;
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tempfile::TempDir;
+use crate::support::{Program, Ran, Serving, TOKEN, Target, ask, url};
 
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLETOKEN";
 const CONFIG: &str = "\
 [targets.orders]
 url = \"https://abc.lambda-url.us-east-1.on.aws/base\"
@@ -40,74 +35,6 @@ name = \"elsewhere\"
 host = \"a.internal\"
 target = \"orders\"
 ";
-
-/// The program, in an empty folder, with nothing in its environment but credentials.
-struct Program {
-    folder: TempDir,
-}
-
-impl Program {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn with_config(text: &str) -> Self {
-        let program = Self::new();
-        program.write("countersign.toml", text);
-        program
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command
-            .args(arguments)
-            .current_dir(self.path())
-            .env_clear()
-            .env("HOME", self.path())
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .env("AWS_SESSION_TOKEN", TOKEN)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
-    }
-}
-
-/// What came of it.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let ran = Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        };
-        for secret in [SECRET, TOKEN] {
-            assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{ran:?}");
-        }
-        ran
-    }
-}
 
 #[test]
 fn check_sums_up_what_is_right() {
@@ -345,44 +272,6 @@ fn sign_prints_a_line_for_curl_with_variables_for_secrets() {
     }
 }
 
-/// A target on loopback: it answers each connection with the next of `answers` and gives back
-/// what it was sent.
-struct Target {
-    url: String,
-    requests: JoinHandle<Vec<String>>,
-}
-
-impl Target {
-    fn answering(answers: Vec<&'static str>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let answer = move |answer: &str| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let request = read_request(&mut stream);
-            stream.write_all(answer.as_bytes()).unwrap();
-            request
-        };
-        let requests = std::thread::spawn(move || answers.into_iter().map(answer).collect());
-        Self { url, requests }
-    }
-
-    fn requests(self) -> Vec<String> {
-        self.requests.join().unwrap()
-    }
-}
-
-fn read_request(stream: &mut TcpStream) -> String {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body).unwrap();
-    head + std::str::from_utf8(&body).unwrap()
-}
-
 fn call<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     [&["call", "--service", "lambda", "--region", "us-east-1"][..], rest].concat()
 }
@@ -481,74 +370,6 @@ fn call_says_that_a_cut_answer_is_not_whole() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), "half"), "{ran:?}");
     assert!(ran.err.contains("what was printed is not whole"), "{ran:?}");
     target.requests();
-}
-
-/// A program that serves; it is killed if a test gives up on it.
-struct Serving {
-    child: Child,
-    printed: BufReader<std::process::ChildStdout>,
-}
-
-impl Serving {
-    fn start(arguments: &[&str]) -> Self {
-        let program = Program::new();
-        let mut command = program.command(arguments);
-        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-            command.env_remove(name);
-        }
-        Self::of(command)
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let printed = BufReader::new(child.stdout.take().unwrap());
-        Self { child, printed }
-    }
-
-    /// What it prints, up to and with the line that holds `mark`.
-    fn until(&mut self, mark: &str) -> String {
-        let mut text = String::new();
-        loop {
-            let before = text.len();
-            let read = self.printed.read_line(&mut text).unwrap();
-            assert_ne!(read, 0, "it ended before `{mark}`: {text}");
-            if text[before..].contains(mark) {
-                return text;
-            }
-        }
-    }
-
-    fn interrupt(mut self) -> Option<i32> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, Signal::SIGINT).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
-        let _ = self.child.wait();
-    }
-}
-
-/// The status of a request, and the whole answer.
-fn ask(url: &str, method: &str, headers: &str, body: &str) -> (u16, String) {
-    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} /{path} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
-}
-
-/// The URL of a curl line.
-fn url(line: &str) -> &str {
-    line.split_whitespace().find(|word| word.starts_with("http://")).unwrap()
 }
 
 #[test]

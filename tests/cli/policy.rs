@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Program, Ran};
+use crate::support::{Program, Ran};
 
 const CONFIG: &str = "\
 [targets.orders]
