@@ -130,7 +130,7 @@ fn what_a_variable_leaves_alone_stays_the_files_mistake() {
     let file = &format!("[upstream]\nidle = 20\nrots = \"system\"\n\n{FILE}");
     assert_eq!(
         told(file, &[("COUNTERSIGN_UPSTREAM", "{ roots = \"mozilla\" }")]),
-        "COUNTERSIGN_CONFIG_TOML:2:1: `upstream.idle`: this is a number\n  hint: write a duration such as `\"30s\"`\n\
+        "COUNTERSIGN_CONFIG_TOML:2:1: `upstream.idle`: `20` is a number\n  hint: write a duration such as `\"30s\"`\n\
          COUNTERSIGN_CONFIG_TOML:3:1: `upstream.rots`: unknown key\n  hint: did you mean `roots`?\n\
          COUNTERSIGN_UPSTREAM: `upstream.roots`: `mozilla` is not known here\n  hint: write `built-in` or `system`"
     );

@@ -48,12 +48,16 @@ pub(super) enum Verb {
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
     /// Print completions for a shell
+    #[command(
+        after_help = "Example: countersign completions bash > /etc/bash_completion.d/countersign"
+    )]
     Completions {
         /// Which: bash, elvish, fish, powershell or zsh
         #[arg(hide_possible_values = true)]
         shell: Shell,
     },
-    /// Print the manual page, for `man -l -`
+    /// Print the manual page
+    #[command(after_help = "Example: countersign man | man -l -")]
     Man {
         /// The page of this verb instead
         verb: Option<String>,
@@ -63,7 +67,8 @@ pub(super) enum Verb {
 /// Where the configuration is.
 #[derive(Args, Debug, Default)]
 pub(super) struct ConfigFile {
-    /// The configuration file [default: ./countersign.toml, else /etc/countersign/countersign.toml]
+    /// The configuration file [default: COUNTERSIGN_CONFIG, else ./countersign.toml, else
+    /// /etc/countersign/countersign.toml]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -136,6 +141,7 @@ pub(super) struct Emulate {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example: countersign check --connect --call 'GET /health'")]
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) file: ConfigFile,
@@ -149,7 +155,8 @@ pub(super) struct Check {
     #[arg(long, value_name = "NAME", requires = "call")]
     pub(super) route: Option<String>,
     /// How `--connect` tells its table: text or json
-    #[arg(long, default_value = "text", hide_default_value = true, requires = "connect")]
+    #[arg(long, default_value = "text", requires = "connect")]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) format: Format,
 }
 
@@ -208,6 +215,9 @@ pub(super) struct Call {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example: countersign policy > policy.json\n         \
+                        aws iam put-role-policy --role-name ROLE --policy-name call-functions \
+                        --policy-document file://policy.json")]
 pub(super) struct Policy {
     /// Print the function's side instead: `aws lambda add-permission` lines
     #[arg(long, requires = "principal")]
@@ -223,6 +233,8 @@ pub(super) struct Policy {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 healthy, 69 not healthy, 78 the admin listener is off.\n\
+                        In a container: HEALTHCHECK CMD [\"/countersign\", \"health\"]")]
 pub(super) struct Health {
     /// Ask again until it is healthy, or this time is over
     #[arg(long, value_name = "TIME", value_parser = duration)]
