@@ -49,13 +49,12 @@ const TABLES: [(&str, &str); 16] = [
 ];
 
 /// Keys that the schema has and the reader need not know yet.
-const AHEAD: [(&str, &str); 7] = [
+const AHEAD: [(&str, &str); 6] = [
     ("", "shutdown"),
     ("/definitions/credentials", "assume_role"),
     ("/properties/limits", "in_flight"),
     ("/definitions/target", "max_in_flight"),
     ("/definitions/route", "max_in_flight"),
-    ("/definitions/route", "retries"),
     ("/definitions/route", "throttle"),
 ];
 

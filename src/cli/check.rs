@@ -4,7 +4,6 @@
 mod call;
 mod clock;
 mod connect;
-mod refusal;
 mod table;
 
 use std::fmt::Write;
@@ -37,7 +36,8 @@ pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
 
 /// What cannot be told from the file.
 async fn live(arguments: &Check, config: Config, environment: &[(String, String)]) -> Exit {
-    let stores = match Stores::new(&config, environment, &Clock::system()) {
+    let clock = Clock::system();
+    let stores = match Stores::new(&config, environment, &clock) {
         Ok(stores) => stores,
         Err(error) => {
             complain(&error, None);
@@ -62,7 +62,10 @@ async fn live(arguments: &Check, config: Config, environment: &[(String, String)
         }
     }
     match &arguments.call {
-        Some(asked) => call::call(config, stores, asked, arguments.route.as_deref()).await,
+        Some(asked) => {
+            let wanted = (asked, arguments.route.as_deref());
+            call::call(config, stores, clock, wanted).await
+        }
         None => Exit::Success,
     }
 }

@@ -207,6 +207,25 @@ fn call_explains_each_403_of_the_service() {
 }
 
 #[test]
+fn call_says_when_the_clock_is_off_though_the_proxy_makes_up_for_it() {
+    #[allow(clippy::disallowed_methods)] // what another machine would say
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(600));
+    let body = "{\"message\":\"Signature expired: T is now earlier than T'\"}";
+    let refusal = format!(
+        "HTTP/1.1 403 Forbidden\r\ndate: {date}\r\nx-amzn-ErrorType: InvalidSignatureException\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let taken = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+    let target = Target::answering(vec![refusal.leak(), taken]);
+    let ran = call(&target, "GET /health");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.starts_with("note: this machine's clock is "), "{ran:?}");
+    assert!(ran.err.contains(" s behind: "), "{ran:?}");
+    assert_eq!(target.requests().len(), 2);
+}
+
+#[test]
 fn call_tells_a_functions_own_failure_from_the_proxys() {
     let target = Target::answering(vec![
         "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 6\r\n\r\n\x1b[31mno",

@@ -16,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::cli::check::connect::loaded;
-use crate::cli::check::refusal;
 use crate::cli::{Exit, complain, explain, print, tell};
 use crate::clock::Clock;
 use crate::config::{Config, Listen, Logged, Route};
 use crate::credentials::Stores;
 use crate::net::Clients;
-use crate::proxy::choose;
+use crate::proxy::{Forbidden, choose};
 use crate::routing::{HostPattern, host};
 
 /// How much of a body is shown: the service's own have some hundred bytes.
@@ -54,8 +53,8 @@ impl FromStr for Asked {
 pub(super) async fn call(
     mut config: Config,
     stores: Stores,
-    asked: &Asked,
-    wanted: Option<&str>,
+    clock: Clock,
+    (asked, wanted): (&Asked, Option<&str>),
 ) -> Exit {
     let Some((request, route)) = routed(&config, asked, wanted) else { return Exit::Failure };
     config.listen = vec![Listen::Tcp { address: (Ipv4Addr::LOCALHOST, 0).into(), optional: false }];
@@ -68,7 +67,7 @@ pub(super) async fn call(
             return Exit::Failure;
         }
     };
-    let app = match App::new(Arc::new(config), stores.clone(), Clock::system()).await {
+    let app = match App::new(Arc::new(config), stores.clone(), clock.clone()).await {
         Ok(app) => app,
         Err(error) => {
             complain(&error, None);
@@ -82,6 +81,14 @@ pub(super) async fn call(
         Ok(()) => send(&clients, &proxy, request, &route).await,
         Err(exit) => exit,
     };
+    if clock.offset() != 0 {
+        tell(format_args!(
+            "note: this machine's clock is {} s {}: the proxy signs by the target's\n  \
+             hint: set the clock (NTP)",
+            clock.offset().unsigned_abs(),
+            if clock.offset() < 0 { "ahead" } else { "behind" },
+        ));
+    }
     stop.cancel();
     let _ = serving.await; // its one request is over
     exit
@@ -217,10 +224,11 @@ fn shown(bytes: &[u8]) -> String {
 
 /// Whose answer a failure is, and what to do about it.
 fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8], service: &str) -> String {
-    if let Some(refusal) = refusal::of(status, headers, body, service) {
+    if let Some(forbidden) = forbidden(headers) {
         return format!(
             "error: the service refused it, before any function ran: {}\n  hint: {}",
-            refusal.class, refusal.remedy
+            forbidden.code(),
+            forbidden.remedy(service)
         );
     }
     let of_proxy = headers.get("proxy-status").and_then(|value| value.to_str().ok());
@@ -236,6 +244,16 @@ fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8], service: &str) 
             format!("error: the target itself answered {status}: it was reached and signed for")
         }
     }
+}
+
+/// Why the service refused it, as the proxy found out.
+fn forbidden(headers: &HeaderMap) -> Option<Forbidden> {
+    let said = headers.get_all("proxy-status").iter().filter_map(|value| value.to_str().ok());
+    let mut of_service = said.filter(|said| said.contains("received-status=403"));
+    of_service.find_map(|said| {
+        let named = |forbidden: &Forbidden| said.contains(&format!("\"{}\"", forbidden.code()));
+        Forbidden::ALL.into_iter().find(named)
+    })
 }
 
 /// The hint of our own answers.
