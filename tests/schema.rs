@@ -49,8 +49,7 @@ const TABLES: [(&str, &str); 16] = [
 ];
 
 /// Keys that the schema has and the reader need not know yet.
-const AHEAD: [(&str, &str); 6] = [
-    ("", "shutdown"),
+const AHEAD: [(&str, &str); 5] = [
     ("/definitions/credentials", "assume_role"),
     ("/properties/limits", "in_flight"),
     ("/definitions/target", "max_in_flight"),
