@@ -222,13 +222,15 @@ fn upstreams(
     config.routes.routes().iter().map(&mut of_route).collect()
 }
 
-/// The cause is for the log only.
+/// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was
+/// forgotten for, so the log names it.
 fn log(rejection: &Rejection) {
-    let error = rejection as &dyn std::error::Error;
-    let reason = rejection.code();
+    let (reason, error, cause) = (rejection.code(), rejection.to_string(), rejection.cause());
     if rejection.is_fault() {
-        tracing::warn!(reason, error, "a request was not answered by its target");
+        tracing::warn!(reason, error, cause, "a request was not answered by its target");
+    } else if rejection.is_for_a_setting() {
+        tracing::warn!(reason, error, hint = rejection.hint(), "a request was refused");
     } else {
-        tracing::debug!(reason, error, "a request was refused");
+        tracing::debug!(reason, error, cause, "a request was refused");
     }
 }

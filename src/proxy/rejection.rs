@@ -109,6 +109,19 @@ impl Rejection {
         self.face().status.is_server_error()
     }
 
+    /// Whether a setting would let the request in.
+    pub fn is_for_a_setting(&self) -> bool {
+        matches!(self, Self::HostNotAllowed(_) | Self::OriginNotAllowed(_))
+    }
+
+    /// What led to it, each cause after what it caused; for the log. A JSON line would hold an
+    /// error's own words alone.
+    pub fn cause(&self) -> Option<String> {
+        let first = std::error::Error::source(self)?;
+        let causes = std::iter::successors(Some(first), |cause| cause.source());
+        Some(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+
     fn face(&self) -> Face {
         match self {
             Self::NoRoute | Self::MethodNotAllowed(_) => self.routing(),

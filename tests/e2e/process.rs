@@ -158,6 +158,35 @@ async fn a_request_is_one_line_of_the_access_log() {
 }
 
 #[tokio::test]
+async fn the_log_says_why_a_target_did_not_answer_and_which_setting_is_missing() {
+    let target = Target::bind().await;
+    let mut process = Process::run(&config(&target, ""));
+    let mut client = connect(&mut process).await;
+    drop(target);
+    client.send("GET /x HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(client.answer().await.status(), 502);
+    let line = process.says("a request was not answered by its target").await;
+    assert_eq!(line["reason"], "connection_refused");
+    assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("os error")), "{line}");
+
+    for (header, named, key) in [
+        ("host: evil.example\r\n", "`evil.example`", "`allowed_hosts`"),
+        (
+            "host: localhost\r\norigin: http://evil.example\r\n",
+            "`http://evil.example`",
+            "`allowed_origins`",
+        ),
+    ] {
+        client.send(format!("GET /x HTTP/1.1\r\n{header}\r\n")).await;
+        assert_eq!(client.answer().await.status(), 403);
+        let line = process.says("a request was refused").await;
+        assert!(line["error"].as_str().unwrap().contains(named), "{line}");
+        assert!(line["hint"].as_str().unwrap().contains(key), "{line}");
+    }
+    assert_eq!(process.terminate().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn no_log_holds_a_secret_at_any_level() {
     let target = Target::bind().await;
     let mut process = Process::run(&config(&target, "log = \"trace\""));
