@@ -28,7 +28,7 @@ pub(super) fn admit<'r>(
 ) -> Result<Option<Cow<'r, str>>, Rejection> {
     refuse_odd_forms(request)?;
     refuse_loop(&request.headers, via)?;
-    refuse_upgrade(&request.headers)?;
+    refuse_upgrade(request)?;
     let authority = authority(request)?;
     let host = authority.map(|name| host::of_authority(name).ok_or(Rejection::BadHost));
     let host = host.transpose()?;
@@ -66,12 +66,15 @@ fn refuse_loop(headers: &HeaderMap, via: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// `h2c` is an offer that may be ignored (RFC 9110, 7.8; Java's client makes it always); a
-/// client that asks for any other protocol would wait for it.
-fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Rejection> {
-    for value in headers.get_all(UPGRADE) {
+/// `h2c` is an offer that may be ignored (RFC 9110, 7.8; Java's client makes it always), and that
+/// of an HTTP/1.0 client must be; a client that asks for any other protocol would wait for it.
+fn refuse_upgrade(request: &Parts) -> Result<(), Rejection> {
+    if request.version == Version::HTTP_10 {
+        return Ok(());
+    }
+    for value in request.headers.get_all(UPGRADE) {
         let protocols = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        for protocol in protocols {
+        for protocol in protocols.filter(|protocol| !protocol.is_empty()) {
             if !protocol.eq_ignore_ascii_case(b"h2c") {
                 let protocol = String::from_utf8_lossy(protocol).into_owned();
                 return Err(Rejection::UpgradeNotSupported(protocol));

@@ -195,6 +195,17 @@ async fn an_offer_of_h2c_is_ignored() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_means_nothing_is_ignored() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).start().await;
+    let old =
+        "GET / HTTP/1.0\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    for request in [old.to_owned(), with("connection: upgrade\r\nupgrade: h2c,\r\n")] {
+        assert!(!target.sees(&proxy, &request).await.has("upgrade"), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn requests_for_a_tunnel_or_another_protocol_are_refused() {
     let target = Target::bind().await;
     let proxy = Setup::to(target.address()).start().await;
