@@ -58,8 +58,9 @@ fn sent(
     match (&route.rewrite, as_it_came) {
         (Rewrite::Keep, Some(as_it_came)) => on_the_wire(base, as_it_came),
         (rewrite, _) => {
+            // A parameter may end in the slash that the template goes on with.
             let path = rewritten(rewrite, path, params);
-            join(base, &path, request.uri.query().map(query))
+            join(base, &normalise_path(&path), request.uri.query().map(query))
         }
     }
 }

@@ -140,6 +140,8 @@ async fn a_rewritten_path_is_the_one_that_is_sent() {
             "/v1/a%2Fb/c?x",
             "/base/v2/a%2Fb/c?x",
         ),
+        ("path = \"/v1/{proxy+}\"\nrewrite = \"/{proxy}/more\"", "/v1/a/", "/base/a/more"),
+        ("path = \"/v1/{id}\"\nrewrite = \"/../{id}\"", "/v1/a", "/base/a"),
         ("path = \"/{id}/{what}\"\nrewrite = \"/{what}/{id}\"", "/%41/b+c", "/base/b+c/%41"),
         ("", "/as/it/is", "/base/as/it/is"),
     ];
