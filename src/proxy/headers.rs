@@ -3,6 +3,7 @@
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, VIA,
 };
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use crate::config::{HeaderChanges, Route};
@@ -56,6 +57,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) client: Option<&'a HeaderValue>,
     /// `1.1 countersign-<8 hex>`.
     pub(super) via: &'a HeaderValue,
+    /// Of a request in absolute form; it goes before `Host` (RFC 9112, 3.2.2).
+    pub(super) authority: Option<&'a Authority>,
 }
 
 impl Outgoing<'_> {
@@ -101,7 +104,9 @@ impl Outgoing<'_> {
             headers.insert(FORWARDED_FOR, value);
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-        if let Some(host) = headers.insert(HOST, self.route.target.host.clone()) {
+        let named = headers.insert(HOST, self.route.target.host.clone());
+        let authority = self.authority.and_then(|it| HeaderValue::from_str(it.as_str()).ok());
+        if let Some(host) = authority.or(named) {
             headers.entry(FORWARDED_HOST).or_insert(host);
         }
         headers.append(VIA, self.via.clone());

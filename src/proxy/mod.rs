@@ -137,8 +137,14 @@ impl Proxy {
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
-        Outgoing { route, payload: &payload, client: client.address(), via: &self.via.value }
-            .apply(&mut request.headers);
+        Outgoing {
+            route,
+            payload: &payload,
+            client: client.address(),
+            via: &self.via.value,
+            authority: request.uri.authority(),
+        }
+        .apply(&mut request.headers);
         let mut outgoing = upstream::Outgoing {
             method: std::mem::take(&mut request.method),
             sent,

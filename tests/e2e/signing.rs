@@ -182,6 +182,7 @@ async fn a_request_in_absolute_form_is_routed_by_its_authority() {
     let seen = users.sees(&proxy, absolute).await;
     assert_eq!(seen.line(), "GET /a/b?q HTTP/1.1");
     assert_eq!(seen.text("host").unwrap(), users.address().to_string());
+    assert_eq!(seen.text("x-forwarded-host").unwrap(), "Users.Internal:80");
     let seen = orders.sees(&proxy, "GET / HTTP/1.1\r\nhost: orders.internal\r\n\r\n").await;
     assert_eq!(seen.text("host").unwrap(), orders.address().to_string());
     let root = "GET http://users.internal HTTP/1.1\r\nhost: users.internal\r\n\r\n";
