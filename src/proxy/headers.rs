@@ -125,6 +125,10 @@ fn forwarded_for(headers: &HeaderMap, client: &HeaderValue) -> HeaderValue {
 
 /// Turns a target's headers into the client's.
 pub(super) fn incoming(headers: &mut HeaderMap, changes: &HeaderChanges) {
+    // Chunks overrule a length (RFC 9112, 6.3), which then says nothing of what is sent on.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     drop_named_by_connection(headers);
     drop_each(headers, is_hop_by_hop);
     change(headers, changes);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 pub use rejection::{Rejection, overloaded_on_the_wire};
@@ -157,8 +157,12 @@ impl Proxy {
         let mut answer = served.upstreams[index]
             .send(&served.senders, &mut outgoing, &mut record.attempts)
             .await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Rejection::UpstreamSwitched); // nobody asked for that
+        }
         record.answered(answer.status(), answer.headers());
         headers::incoming(answer.headers_mut(), &route.response_headers);
+        *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
         Ok((answer, route.timeouts.response_idle))
     }
 

@@ -64,6 +64,8 @@ pub enum Rejection {
     UpstreamClosed(#[source] hyper_util::client::legacy::Error),
     #[error("the target's answer is not HTTP")]
     UpstreamMalformed(#[source] hyper_util::client::legacy::Error),
+    #[error("the target switched to another protocol")]
+    UpstreamSwitched,
     #[error("the rewritten request is no valid HTTP")]
     Unsendable(#[source] http::Error),
     #[error("a request met a bug")]
@@ -257,7 +259,7 @@ impl Rejection {
                 "upstream_closed",
                 "it may have been read: it was not sent again",
             ),
-            Self::UpstreamMalformed(_) => face(
+            Self::UpstreamMalformed(_) | Self::UpstreamSwitched => face(
                 StatusCode::BAD_GATEWAY,
                 "http_protocol_error",
                 "upstream_malformed",

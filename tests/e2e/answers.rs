@@ -116,6 +116,40 @@ async fn what_a_target_says_ahead_of_its_answer_is_not_taken_for_it() {
 }
 
 #[tokio::test]
+async fn an_answer_leaves_as_http_1_1_whatever_the_target_speaks() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).start().await;
+    let old = "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let (_, answer) = target.exchange(&proxy, GET, old).await;
+    assert_eq!(answer.head.line(), "HTTP/1.1 200 OK");
+    assert_eq!(answer.body, b"ok");
+}
+
+#[tokio::test]
+async fn chunks_of_a_target_overrule_its_length() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).start().await;
+    for length in [1, 50] {
+        let both = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\ntransfer-encoding: chunked\r\n\
+             connection: close\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        );
+        let (_, answer) = target.exchange(&proxy, GET, both).await;
+        assert!(!answer.head.has("content-length"));
+        assert_eq!(answer.body, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_that_nobody_asked_for_is_malformed() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).start().await;
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let (_, answer) = target.exchange(&proxy, GET, switched).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (502, "upstream_malformed"));
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_with_its_connection_is_whole() {
     let target = Target::bind().await;
     let proxy = Setup::to(target.address()).start().await;
