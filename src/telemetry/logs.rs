@@ -28,8 +28,9 @@ pub struct FilterError {
     cause: ParseError,
 }
 
-/// Crates that write what they sign at `trace`: never below `debug`.
-const CAPPED: [&str; 2] = ["aws_sigv4", "aws_smithy_runtime"];
+/// The AWS SDK's crates, by their beginning: at `trace` they write what they sign and send, and
+/// what they read of profiles. Never below `debug`.
+const CAPPED: &str = "aws_";
 
 /// Starts logging for the whole process. A second call changes nothing.
 ///
@@ -102,15 +103,13 @@ pub fn is_filter(filter: &str) -> Result<(), String> {
 pub fn parse(filter: &str) -> Result<Targets, FilterError> {
     let parsed: Targets =
         filter.parse().map_err(|cause| FilterError { filter: filter.to_owned(), cause })?;
-    let capped = |target: &str| CAPPED.iter().any(|name| target.starts_with(name));
     let least = parsed.default_level().unwrap_or(LevelFilter::OFF);
     let most = |level: LevelFilter| level.min(LevelFilter::DEBUG);
-    let of_capped = CAPPED.map(|name| (name, most(least)));
-    let written = parsed.iter().map(|(target, level)| match capped(target) {
+    let written = parsed.iter().map(|(target, level)| match target.starts_with(CAPPED) {
         true => (target, most(level)),
         false => (target, level),
     });
-    Ok(Targets::new().with_default(least).with_targets(of_capped).with_targets(written))
+    Ok(Targets::new().with_default(least).with_target(CAPPED, most(least)).with_targets(written))
 }
 
 #[cfg(test)]
@@ -129,9 +128,21 @@ mod tests {
 
     #[test]
     fn never_lets_crates_write_what_they_sign() -> Result<(), super::FilterError> {
-        for filter in ["trace", "info,aws_sigv4=trace", "off,aws_sigv4::http_request=trace"] {
+        for filter in [
+            "trace",
+            "info,aws_sigv4=trace",
+            "TRACE",
+            "5",
+            "aws=trace",
+            "off,aws_sigv4::http_request=trace",
+        ] {
             let parsed = parse(filter)?;
-            for target in ["aws_sigv4", "aws_sigv4::http_request", "aws_smithy_runtime::client"] {
+            for target in [
+                "aws_sigv4",
+                "aws_sigv4::http_request",
+                "aws_smithy_runtime::client",
+                "aws_runtime::env_config",
+            ] {
                 assert!(!parsed.would_enable(target, &Level::TRACE), "{filter}: {target}");
             }
         }

@@ -1,5 +1,6 @@
 //! The binary as a process of its own: its log, its signals and its exit codes.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
@@ -21,23 +22,28 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn run(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let command = Self::command(&folder, config);
+        Self::start(command, folder)
+    }
+
+    /// What runs it with that file; a test may change the environment.
+    fn command(folder: &tempfile::TempDir, config: &str) -> Command {
         let file = folder.path().join("t.toml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.args(["run", "--config"]).arg(&file);
-        Self::start(command, folder)
+        command
     }
 
-    /// Runs the program as `command` says.
+    /// Runs the program as `command` says; what it says of the environment goes last.
     pub(crate) fn start(mut command: Command, folder: tempfile::TempDir) -> Self {
         let kept: Vec<_> = command
             .as_std()
             .get_envs()
             .map(|(n, v)| (n.to_owned(), v.map(ToOwned::to_owned)))
             .collect();
-        command.env_clear();
-        command.envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = command
+        command
+            .env_clear()
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
             .env("AWS_SESSION_TOKEN", TOKEN)
@@ -46,9 +52,14 @@ impl Process {
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        for (name, value) in kept {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, output: String::new(), folder }
     }
@@ -215,6 +226,40 @@ async fn no_log_holds_a_secret_at_any_level() {
     for hidden in [SECRET, TOKEN, signature, "hush-", "Signature="] {
         let line = output.lines().find(|line| line.contains(hidden));
         assert_eq!(line, None, "{hidden} is in the log");
+    }
+}
+
+/// A login by SSO, whose token is `hush-token`; the file is named for the SHA-1 of the URL.
+fn log_in(home: &Path) {
+    let cache = home.join(".aws/sso/cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let profile = "[default]\nsso_start_url = https://example.awsapps.com/start\n\
+                   sso_region = us-east-1\nsso_account_id = 111122223333\nsso_role_name = caller\n";
+    std::fs::write(home.join(".aws/config"), profile).unwrap();
+    let token = r#"{"accessToken": "hush-token", "expiresAt": "9999-01-01T00:00:00Z"}"#;
+    std::fs::write(cache.join("e8be5486177c5b5392bd9aa76563515b29358e6e.json"), token).unwrap();
+}
+
+#[tokio::test]
+async fn no_filter_makes_the_sdk_print_what_it_sends() {
+    for filter in ["trace", "TRACE", "5", "aws_smithy_runtime::client=trace,info"] {
+        let (target, sso) = (Target::bind().await, Target::bind().await);
+        let config = config(&target, &format!("log = \"{filter}\""));
+        let folder = tempfile::tempdir().unwrap();
+        log_in(folder.path());
+        let mut command = Process::command(&folder, &config);
+        command
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env("AWS_ENDPOINT_URL_SSO", format!("http://{}", sso.address()));
+        let mut process = Process::start(command, folder);
+        let mut there = sso.accept().await;
+        let sent = there.head().await;
+        assert_eq!(sent.text("x-amz-sso_bearer_token").unwrap(), "hush-token");
+        there.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+        process.says("credentials could not be loaded").await;
+        let (_, output) = process.terminate().await;
+        let line = output.lines().find(|line| line.contains("hush-"));
+        assert_eq!(line, None, "{filter}");
     }
 }
 
