@@ -354,6 +354,26 @@ fn the_proxys_variables_are_read_only_when_asked_for() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_judged_like_any_other() {
+    let asked = format!("[upstream]\nproxy = \"environment\"\n\n{FILE}");
+    let Proxy::Environment { https: Some(url), .. } =
+        loaded(&asked, &[("HTTPS_PROXY", "squid:3128")]).upstream.proxy
+    else {
+        panic!("`host:port` alone is not taken")
+    };
+    assert_eq!(url.expose(), "http://squid:3128");
+    for (url, expected) in [
+        ("https://jane:hunter2@squid:3128", "HTTPS_PROXY holds no URL of an http proxy"),
+        ("socks5://squid:1080", "HTTPS_PROXY holds no URL of an http proxy"),
+        ("http://127.0.0.1:8480", "this proxy is our own listener"),
+        ("localhost:8480", "this proxy is our own listener"),
+    ] {
+        let told = told(&asked, &[("HTTPS_PROXY", url)]);
+        assert!(told.contains(expected) && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
 fn a_route_for_any_host_does_not_open_the_guard() {
     let file = format!(
         "[[routes]]\nhost = \"*\"\ntarget = \"{URL}\"\n[[routes]]\nhost = \"a.internal\"\ntarget = \"{URL}\"\n"

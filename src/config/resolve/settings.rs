@@ -189,16 +189,28 @@ fn certificates(name: &str, around: &Surroundings) -> Result<Vec<u8>, Wrong> {
 }
 
 fn proxy(text: &str, around: &Surroundings, listen: &[Listen]) -> Result<Proxy, Wrong> {
-    if text == "environment" {
-        return Ok(Proxy::Environment {
-            https: around.https_proxy.clone().map(Secret::new),
-            no: around.no_proxy.clone(),
-        });
+    if text != "environment" {
+        let wrong = || {
+            let hint = "write `http://host:port`, or `environment`";
+            Wrong::new("this is no URL of an http proxy", hint)
+        };
+        return Ok(Proxy::Url(proxy_url(text, listen, wrong)?));
     }
-    // The URL may hold a password: it is not repeated.
-    let wrong = || {
-        Wrong::new("this is no URL of an http proxy", "write `http://host:port`, or `environment`")
+    // In a variable `host:port` alone is usual.
+    let whole = |url: &String| match url.contains("://") {
+        true => url.clone(),
+        false => format!("http://{url}"),
     };
+    let wrong = || {
+        Wrong::new("HTTPS_PROXY holds no URL of an http proxy", "write `http://host:port` into it")
+    };
+    let https = around.https_proxy.as_ref().map(whole);
+    let https = https.map(|url| proxy_url(&url, listen, wrong)).transpose()?;
+    Ok(Proxy::Environment { https, no: around.no_proxy.clone() })
+}
+
+/// The URL may hold a password: it is not repeated.
+fn proxy_url(text: &str, listen: &[Listen], wrong: impl Fn() -> Wrong) -> Result<Secret, Wrong> {
     let url: Uri = text.parse().map_err(|_| wrong())?;
     let (Some("http"), Some(host)) = (url.scheme_str(), url.host()) else { return Err(wrong()) };
     let port = url.port_u16().unwrap_or(80);
@@ -212,7 +224,7 @@ fn proxy(text: &str, around: &Surroundings, listen: &[Listen]) -> Result<Proxy, 
             "name the proxy that leads out, or leave `proxy` out",
         ));
     }
-    Ok(Proxy::Url(Secret::new(text)))
+    Ok(Secret::new(text))
 }
 
 fn is_at(address: SocketAddr, host: &str, port: u16) -> bool {
