@@ -133,7 +133,7 @@ pub(super) struct Emulate {
     pub(super) listen: SocketAddr,
     /// Post each event to this Lambda runtime emulator instead of the built-in function,
     /// such as http://localhost:9000/2015-03-31/functions/function/invocations
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = plain_http)]
     pub(super) invoke: Option<http::Uri>,
     /// The region that signatures must be for
     #[arg(long, default_value = "us-east-1")]
@@ -263,4 +263,13 @@ pub(super) struct Init {
     /// Write over a file that is there
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// A runtime emulator speaks plain HTTP.
+fn plain_http(text: &str) -> Result<http::Uri, String> {
+    let url: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (url.scheme_str(), url.authority()) {
+        (Some("http"), Some(_)) => Ok(url),
+        _ => Err("write it whole, such as `http://localhost:9000`".to_owned()),
+    }
 }

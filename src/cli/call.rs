@@ -1,5 +1,6 @@
 //! `countersign call`: one signed request, its answer on standard output. awscurl's place.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Call;
 use crate::cli::request::{Mistyped, to_one_target};
-use crate::cli::{Environment, Exit, complain, print, serve, tell};
+use crate::cli::{Environment, Exit, complain, print, refuse_setup, serve, tell, try_print};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::credentials::Stores;
@@ -24,10 +25,7 @@ pub(super) fn run(arguments: &Call, environment: Environment) -> Exit {
     let _ = logs::start("warn", Some(LogFormat::Text), Output::Stderr); // `warn` is a filter
     let single = match single(arguments) {
         Ok(single) => single,
-        Err(mistyped) => {
-            complain(&mistyped, Some(mistyped.hint()));
-            return Exit::Failure;
-        }
+        Err(mistyped) => return mistyped.exit(),
     };
     serve::block_on(1, async move {
         match to_one_target(&arguments.url, &arguments.signing, environment) {
@@ -52,10 +50,7 @@ fn single(arguments: &Call) -> Result<Single, Mistyped> {
 async fn call(config: &Config, stores: Stores, single: Single, include: bool) -> Exit {
     let clients = match Clients::new(config) {
         Ok(clients) => clients,
-        Err(error) => {
-            complain(&error, None);
-            return Exit::Failure;
-        }
+        Err(error) => return refuse_setup(&error),
     };
     let Some(target) = config.targets.first() else { return Exit::Failure };
     let Some(store) = stores.of(&target.credentials) else { return Exit::Failure };
@@ -86,7 +81,14 @@ async fn show(mut answer: Response<TargetBody>, include: bool) -> Exit {
     }
     while let Some(frame) = answer.body_mut().frame().await {
         match frame {
-            Ok(frame) => print(frame.data_ref().map_or(&[][..], |data| data.as_ref())),
+            Ok(frame) => match try_print(frame.data_ref().map_or(&[][..], |data| data.as_ref())) {
+                Ok(()) => {}
+                Err(gone) if gone.kind() == ErrorKind::BrokenPipe => return Exit::Success,
+                Err(error) => {
+                    complain(&error, Some("what was printed is not whole"));
+                    return Exit::Failure;
+                }
+            },
             Err(error) => {
                 complain(&error, Some("the target broke off: what was printed is not whole"));
                 return Exit::Failure;

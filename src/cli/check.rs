@@ -10,11 +10,12 @@ use std::fmt::Write;
 
 use crate::cli::arguments::Check;
 use crate::cli::check::clock::Judges;
-use crate::cli::{Environment, Exit, complain, inputs, print, refuse, serve, tell};
+use crate::cli::{Environment, Exit, inputs, print, refuse, refuse_setup, serve, tell};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::load;
 use crate::credentials::Stores;
+use crate::net::Clients;
 
 pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
     let inputs = inputs(arguments.file.config.clone(), environment);
@@ -24,6 +25,9 @@ pub(super) fn run(arguments: &Check, environment: Environment) -> Exit {
     };
     for warning in &config.warnings {
         tell(format_args!("warning: {warning}"));
+    }
+    if let Err(error) = Clients::new(&config) {
+        return refuse_setup(&error);
     }
     if arguments.format == Format::Text {
         print(summary(&config));
@@ -39,19 +43,13 @@ async fn live(arguments: &Check, config: Config, environment: &[(String, String)
     let clock = Clock::system();
     let stores = match Stores::new(&config, environment, &clock) {
         Ok(stores) => stores,
-        Err(error) => {
-            complain(&error, None);
-            return Exit::Failure;
-        }
+        Err(error) => return refuse_setup(&error),
     };
     if arguments.connect {
         let judges = Judges::of(environment);
         let rows = match connect::connect(&config, stores.clone(), &judges).await {
             Ok(rows) => rows,
-            Err(error) => {
-                complain(&error, None);
-                return Exit::Failure;
-            }
+            Err(error) => return refuse_setup(&error),
         };
         print(match arguments.format {
             Format::Text => table::text(&rows),

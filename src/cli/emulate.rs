@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::arguments::Emulate;
 use crate::cli::serve::{self, Signals};
-use crate::cli::{Environment, Exit, complain, print};
+use crate::cli::{Environment, Exit, complain, print, tell};
 use crate::config::LogFormat;
 use crate::emulator::{self, Emulator, Handler, KnownCredentials, Settings};
 use crate::secret::Secret;
@@ -28,7 +28,10 @@ pub(super) fn run(arguments: &Emulate, environment: &Environment) -> Exit {
         let (listener, signals) = match (TcpListener::bind(listen).await, Signals::listen()) {
             (Ok(listener), Ok(signals)) => (listener, signals),
             (Err(error), _) | (_, Err(error)) => {
-                complain(&error, Some("choose another address with `--listen`"));
+                tell(format_args!(
+                    "error: cannot listen on `{listen}`\n  because: {error}\n  \
+                     hint: choose another address with `--listen`"
+                ));
                 return Exit::Failure;
             }
         };

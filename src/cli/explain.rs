@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
         tell(
             "error: this is neither a path nor a URL\n  hint: write `/orders/7` or `http://host/orders/7`",
         );
-        return Exit::Failure;
+        return Exit::Usage;
     };
     let host = request.uri.authority().and_then(|name| host::of_authority(name.as_str()));
     let mut text = passed_over(&config, &request, host.as_deref());

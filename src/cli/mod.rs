@@ -30,6 +30,7 @@ use crate::cli::arguments::{Arguments, Verb};
 use crate::config::load::{Flags, Inputs};
 use crate::config::nearest;
 use crate::config::problem::Problems;
+use crate::net::SetupError;
 use crate::telemetry::logs;
 
 /// How the program ends. 0 is success.
@@ -40,6 +41,8 @@ enum Exit {
     Failure,
     /// sysexits.h: a service is unavailable.
     Unhealthy,
+    /// What was typed means nothing.
+    Usage,
     /// sysexits.h: a configuration problem.
     Configuration,
 }
@@ -50,6 +53,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Unhealthy => 69,
+            Exit::Usage => 2,
             Exit::Configuration => 78,
         })
     }
@@ -121,10 +125,15 @@ fn refuse(problems: &Problems) -> Exit {
     Exit::Configuration
 }
 
-/// A line for the person, not for a pipe.
-#[allow(clippy::print_stderr)]
+/// TLS or the proxy cannot be what the configuration says; only those who build them can tell.
+fn refuse_setup(error: &SetupError) -> Exit {
+    complain(error, Some("look at `ca_file`, `roots` and `proxy` of `[upstream]`"));
+    Exit::Configuration
+}
+
+/// A line for the person, not for a pipe. Nobody can be told that nobody can be told.
 fn tell(line: impl Display) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A failure with its causes, each on a line, and what to do.
@@ -143,6 +152,11 @@ fn complain(error: &dyn std::error::Error, hint: Option<&str>) {
 
 /// The verb's answer. A reader that went away (`| head`) is no failure.
 fn print(text: impl AsRef<[u8]>) {
+    let _ = try_print(text);
+}
+
+/// The same, for who would go on for long without a reader.
+fn try_print(text: impl AsRef<[u8]>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    out.write_all(text.as_ref()).and_then(|()| out.flush())
 }

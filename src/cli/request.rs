@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::cli::arguments::{OneRequest, Signing};
-use crate::cli::{Environment, Exit, complain, refuse as refuse_all};
+use crate::cli::{Environment, Exit, complain, refuse, refuse_setup};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::{Flags, Inputs, load};
@@ -30,7 +30,16 @@ pub(super) enum Mistyped {
 }
 
 impl Mistyped {
-    pub(super) fn hint(&self) -> &'static str {
+    /// How the program ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        complain(self, Some(self.hint()));
+        match self {
+            Self::Header(_) | Self::Url(_) => Exit::Usage,
+            Self::Data(..) => Exit::Failure,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
         match self {
             Self::Header(_) => "write `-H 'name: value'`",
             Self::Url(_) => {
@@ -79,11 +88,7 @@ pub(super) fn to_one_target(
     signing: &Signing,
     environment: Environment,
 ) -> Result<(Config, Stores), Exit> {
-    let refuse = |mistyped: Mistyped| {
-        complain(&mistyped, Some(mistyped.hint()));
-        Exit::Failure
-    };
-    let origin = origin(url).ok_or_else(|| refuse(Mistyped::Url(url.clone())))?;
+    let origin = origin(url).ok_or_else(|| Mistyped::Url(url.clone()).exit())?;
     let flags = Flags {
         target: Some(origin),
         region: signing.region.clone(),
@@ -95,11 +100,9 @@ pub(super) fn to_one_target(
     let environment: Environment =
         environment.into_iter().filter(|(name, _)| !name.starts_with("COUNTERSIGN_")).collect();
     let inputs = Inputs { flags, environment, ..Inputs::default() };
-    let config = load(&inputs).map_err(|problems| refuse_all(&problems))?;
-    let stores = Stores::new(&config, &inputs.environment, &Clock::system()).map_err(|error| {
-        complain(&error, None);
-        Exit::Failure
-    })?;
+    let config = load(&inputs).map_err(|problems| refuse(&problems))?;
+    let stores = Stores::new(&config, &inputs.environment, &Clock::system())
+        .map_err(|error| refuse_setup(&error))?;
     Ok((config, stores))
 }
 

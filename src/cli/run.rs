@@ -3,7 +3,7 @@
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
 use crate::cli::serve::Live;
-use crate::cli::{Environment, Exit, complain, inputs_with, refuse, serve};
+use crate::cli::{Environment, Exit, complain, inputs_with, refuse, refuse_setup, serve};
 use crate::clock::Clock;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
@@ -33,10 +33,7 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
                 let live = Live { clock, inherited, reread: Some((inputs, filter)) };
                 serve::serve(config, stores, live, announce).await
             }
-            Err(error) => {
-                complain(&error, None);
-                Exit::Failure
-            }
+            Err(error) => refuse_setup(&error),
         }
     })
 }

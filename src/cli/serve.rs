@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::reload::Reload;
 use crate::app::{App, Ended, StartError};
-use crate::cli::{Exit, complain};
+use crate::cli::{Exit, complain, refuse_setup};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::load::Inputs;
@@ -122,12 +122,9 @@ pub(super) async fn serve(
                 Ended::CutOff => Exit::Failure,
             }
         }
-        Err(error) => {
-            let hint = match &error {
-                StartError::Bind(refused) => Some(refused.hint.as_str()),
-                StartError::Net(_) => None,
-            };
-            complain(&error, hint);
+        Err(StartError::Net(error)) => refuse_setup(&error),
+        Err(StartError::Bind(error)) => {
+            complain(&error, Some(&error.hint));
             Exit::Failure
         }
     }

@@ -12,7 +12,7 @@ use crate::cli::arguments::Sign;
 use crate::cli::request::{Mistyped, to_one_target};
 use crate::cli::shell::quoted;
 use crate::cli::{
-    Environment, Exit, complain, emulate, explain, inputs, print, refuse, serve, tell,
+    Environment, Exit, complain, emulate, explain, inputs, print, refuse, refuse_setup, serve, tell,
 };
 use crate::clock::Clock;
 use crate::config::Target;
@@ -36,10 +36,7 @@ struct Subject {
 pub(super) fn run(arguments: &Sign, environment: Environment) -> Exit {
     let (headers, payload) = match typed(arguments) {
         Ok(typed) => typed,
-        Err(mistyped) => {
-            complain(&mistyped, Some(mistyped.hint()));
-            return Exit::Failure;
-        }
+        Err(mistyped) => return mistyped.exit(),
     };
     serve::block_on(1, async move {
         match subject(arguments, environment) {
@@ -64,7 +61,7 @@ fn subject(arguments: &Sign, environment: Environment) -> Result<Subject, Exit> 
     let (method, url) = (&arguments.request.method, &arguments.url);
     let Some(request) = explain::request(method, url) else {
         complain(&Mistyped::Url(url.clone()), Some("write a path, or a target's URL"));
-        return Err(Exit::Failure);
+        return Err(Exit::Usage);
     };
     if url.scheme_str() == Some("https") {
         let (config, stores) = to_one_target(url, &arguments.signing, environment)?;
@@ -72,10 +69,8 @@ fn subject(arguments: &Sign, environment: Environment) -> Result<Subject, Exit> 
     }
     let inputs = inputs(arguments.file.config.clone(), environment);
     let config = load(&inputs).map_err(|problems| refuse(&problems))?;
-    let stores = Stores::new(&config, &inputs.environment, &Clock::system()).map_err(|error| {
-        complain(&error, None);
-        Exit::Failure
-    })?;
+    let stores = Stores::new(&config, &inputs.environment, &Clock::system())
+        .map_err(|error| refuse_setup(&error))?;
     let host = request.uri.authority().and_then(|name| host::of_authority(name.as_str()));
     of_table(&config, stores, &request, host.as_deref())
 }
@@ -143,8 +138,13 @@ fn curl(arguments: &Sign, subject: &Subject) -> String {
     let mut line = format!(
         "curl --globoff --aws-sigv4 'aws:amz:{}:{}' --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\\n  \
          ${{AWS_SESSION_TOKEN:+-H \"x-amz-security-token: $AWS_SESSION_TOKEN\"}} \\\n  \
-         -X {}",
-        scope.region, scope.service, subject.method
+         {}",
+        scope.region,
+        scope.service,
+        match &subject.method {
+            &Method::HEAD => "--head".to_owned(), // with `-X HEAD` curl waits for a body
+            method => format!("-X {method}"),
+        }
     );
     for header in &arguments.request.headers {
         let _ = write!(line, " -H {}", quoted(header));

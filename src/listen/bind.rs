@@ -113,7 +113,7 @@ fn tcp_hint(address: SocketAddr, cause: &io::Error) -> String {
         io::ErrorKind::AddrInUse => format!(
             "something else listens on port {port}: containers of one pod or task share their \
              ports, so look at the other ones too, then give one of them another port \
-             (`listen` or `admin`)"
+             (`--listen` or `--admin`, in the file `listen` or `admin`)"
         ),
         io::ErrorKind::PermissionDenied => {
             format!("port {port} is reserved for root: choose one from 1024 up")

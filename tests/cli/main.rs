@@ -8,11 +8,11 @@ mod health;
 mod policy;
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use crate::support::{Program, Ran, Serving, TOKEN, Target, ask, url};
+use crate::support::{Program, Ran, Serving, TOKEN, Target, ask, read_request, url};
 
 const CONFIG: &str = "\
 [targets.orders]
@@ -134,6 +134,43 @@ fn a_mistyped_verb_is_told_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn what_is_neither_a_path_nor_a_url_ends_with_2() {
+    let program = Program::with_config(CONFIG);
+    for arguments in [
+        &["explain", "GET", "orders.example"][..],
+        &["sign", "GET", "orders.example"],
+        &["sign", "GET", "/orders/7", "-H", "nothing"],
+        &["emulate", "--invoke", "localhost:9000"],
+        &["emulate", "--invoke", "https://localhost:9000"],
+    ] {
+        let ran = program.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.err.starts_with("error: "), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn check_tells_what_would_stop_run() {
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let program = Program::with_config(&format!("upstream.ca_file = \"ca.pem\"\n{CONFIG}"));
+    program.write("ca.pem", broken);
+    for arguments in [&["check"][..], &["run", "--listen", "127.0.0.1:0", "--admin", "false"]] {
+        let ran = program.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(78), ""), "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains("`upstream.ca_file` is malformed"), "{ran:?}");
+        assert!(ran.err.contains("\n  hint: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_for_messages_changes_no_exit_code() {
+    let program = Program::with_config("workers = 0\n");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = program.command(&["check"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(78));
+}
+
+#[test]
 fn says_its_version_and_its_help() {
     let program = Program::new();
     let version = program.run(&["--version"]);
@@ -216,6 +253,12 @@ fn sign_prints_the_three_steps_and_no_secret() {
     let signature = last.trim_end().split("Signature=").last().unwrap();
     let is_hex = signature.bytes().filter(u8::is_ascii_hexdigit).count() >= 16;
     assert!(!is_hex, "a signature is printed: {last}");
+}
+
+#[test]
+fn sign_asks_curl_for_a_head_in_its_own_words() {
+    let ran = Program::with_config(CONFIG).run(&["sign", "--curl", "HEAD", "/orders/new/item"]);
+    assert!(ran.out.contains(" --head ") && !ran.out.contains("-X"), "{ran:?}");
 }
 
 #[test]
@@ -353,12 +396,30 @@ fn call_tells_what_was_typed_wrong() {
         ),
     ] {
         let ran = program.run(&call(arguments));
-        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        let code = if told.contains("cannot read") { 1 } else { 2 };
+        assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{ran:?}");
         assert!(ran.err.starts_with(told) && ran.err.contains("\n  hint: "), "{ran:?}");
     }
     let remote = program.run(&call(&["GET", "http://orders.example.com/"]));
     assert_eq!(remote.code, Some(78), "{remote:?}");
     assert!(remote.err.contains("is not https: a signature must not travel in the clear"));
+}
+
+#[test]
+fn call_ends_when_nobody_reads_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let endless = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
+        (0..1024).any(|_| stream.write_all(&[b'x'; 65536]).is_err())
+    });
+    let mut child = Program::new().command(&call(&["GET", &url])).spawn().unwrap();
+    let mut head = [0; 10];
+    child.stdout.take().unwrap().read_exact(&mut head).unwrap(); // and drops the pipe
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(endless.join().unwrap(), "it read on for 64 MiB");
 }
 
 #[test]
@@ -424,7 +485,14 @@ fn emulate_refuses_what_is_not_signed_and_takes_what_call_signs() {
 fn an_address_that_is_taken_is_told_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let ran = Program::with_config(CONFIG).run(&["--listen", &address, "--admin", "false"]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains(&address) && ran.err.contains("\n  hint: "), "{ran:?}");
+    for arguments in [
+        &["--listen", &address, "--admin", "false"][..],
+        &["demo", "--listen", &address],
+        &["emulate", "--listen", &address],
+    ] {
+        let ran = Program::with_config(CONFIG).run(arguments);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(&format!("cannot listen on `{address}`")), "{ran:?}");
+        assert!(ran.err.contains("\n  hint: ") && ran.err.contains("`--listen`"), "{ran:?}");
+    }
 }
