@@ -129,7 +129,9 @@ fn tcp_hint(address: SocketAddr, cause: &io::Error) -> String {
 async fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<UnixListener> {
     let listener = match bind_private(path) {
         Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => {
-            if UnixStream::connect(path).await.is_ok() || !is_socket(path) {
+            // Only a refusal says so: an owner with too many waiting, or another user's, does not.
+            let answered = UnixStream::connect(path).await.map_err(|error| error.kind());
+            if answered.err() != Some(io::ErrorKind::ConnectionRefused) || !is_socket(path) {
                 return Err(cause);
             }
             std::fs::remove_file(path)?;

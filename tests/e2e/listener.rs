@@ -250,6 +250,18 @@ async fn a_socket_that_somebody_answers_on_and_a_plain_file_are_left_alone() {
     assert!(hint.contains("another process answers on this socket"), "{hint}");
     assert!(live.exists());
 
+    let busy = folder.path().join("busy.sock");
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(&busy).unwrap();
+    let _never_accepts = socket.listen(0).unwrap();
+    let _waiting = UnixStream::connect(&busy).await.unwrap();
+    let full = UnixStream::connect(&busy).await.unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    let listen = format!("listen = [\"unix:{}\"]", busy.display());
+    let (_, hint) = refused(Setup::to(function).top(&listen)).await;
+    assert!(hint.contains("another process answers on this socket"), "{hint}");
+    assert!(busy.exists(), "it is only busy");
+
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "precious").unwrap();
     let listen = format!("listen = [\"unix:{}\"]", plain.display());
