@@ -2,6 +2,7 @@
 //! written when it is dropped, so that no way out of a request is without one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
@@ -22,6 +23,8 @@ pub(super) struct Record {
     request: Option<(Method, Uri)>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) bytes_in: u64,
+    /// The count of a body that streams, which is complete at the end.
+    pub(super) streamed_in: Option<Arc<AtomicU64>>,
     pub(super) bytes_out: u64,
     pub(super) attempts: Attempts,
     first_byte: Option<Duration>,
@@ -51,6 +54,7 @@ impl Record {
             request: logged.then(|| (request.method.clone(), request.uri.clone())),
             route: None,
             bytes_in: 0,
+            streamed_in: None,
             bytes_out: 0,
             attempts: Attempts::default(),
             first_byte: None,
@@ -110,6 +114,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let total = self.arrived.elapsed();
+        if let Some(passed) = &self.streamed_in {
+            self.bytes_in = passed.load(Ordering::Relaxed);
+        }
         if std::thread::panicking() {
             self.reason = Some("internal");
         }

@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub(super) struct Streamed {
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
     limit: u64,
     left: u64,
+    /// Bytes so far, for who has given it away.
+    passed: Arc<AtomicU64>,
 }
 
 /// All bodies held at once, by their bytes.
@@ -167,6 +170,7 @@ impl Inbound {
                     timer: None,
                     limit,
                     left: limit,
+                    passed: Arc::default(),
                 });
                 Ok(Payload::Streamed(streamed, hash))
             }
@@ -355,6 +359,14 @@ impl Payload {
         }
     }
 
+    /// The count of its bytes, where they are yet to come.
+    pub(super) fn passed(&self) -> Option<Arc<AtomicU64>> {
+        match self {
+            Self::Streamed(Some(streamed), _) => Some(Arc::clone(&streamed.passed)),
+            _ => None,
+        }
+    }
+
     /// The body of one send; none where it was streamed and is gone.
     pub(super) fn body(&mut self) -> Option<SentBody> {
         match self {
@@ -450,6 +462,7 @@ impl Streamed {
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         self.left =
             self.left.checked_sub(length).ok_or(StreamError::TooLarge { limit: self.limit })?;
+        self.passed.fetch_add(length, Ordering::Relaxed);
         Ok(frame)
     }
 }

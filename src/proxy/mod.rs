@@ -137,6 +137,7 @@ impl Proxy {
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
+        record.streamed_in = payload.passed();
         Outgoing {
             route,
             payload: &payload,

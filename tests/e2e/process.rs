@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::{KEY, SECRET, TOKEN, Target, Wire, soon};
+use crate::support::{KEY, OK, SECRET, TOKEN, Target, Wire, soon};
 
 /// `countersign run` with a file in a folder of its own.
 pub(crate) struct Process {
@@ -227,6 +227,29 @@ async fn no_log_holds_a_secret_at_any_level() {
         let line = output.lines().find(|line| line.contains(hidden));
         assert_eq!(line, None, "{hidden} is in the log");
     }
+}
+
+#[tokio::test]
+async fn the_access_log_counts_a_body_that_streams() {
+    let target = Target::bind().await;
+    let config = config(&target, "") + "payload = \"client-digest\"\n";
+    let mut process = Process::run(&config);
+    let mut client = connect(&mut process).await;
+    let digest = crate::support::sha256(b"four");
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-content-sha256: {digest}\r\n\
+             content-length: 4\r\n\r\nfour"
+        ))
+        .await;
+    let mut there = target.accept().await;
+    there.head().await;
+    assert_eq!(there.bytes(4).await, b"four");
+    there.send(OK).await;
+    assert_eq!(client.answer().await.status(), 200);
+    let line = process.says("request").await;
+    assert_eq!(line["bytes_in"], 4, "{line}");
+    assert_eq!(process.terminate().await.0, Some(0));
 }
 
 /// A login by SSO, whose token is `hush-token`; the file is named for the SHA-1 of the URL.
