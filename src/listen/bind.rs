@@ -179,3 +179,19 @@ fn unix_hint(path: &Path, group: Option<&str>, cause: &io::Error) -> String {
         _ => "choose a path in a folder that this user may write to".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::bind_private;
+
+    #[tokio::test]
+    async fn a_new_socket_is_ours_alone_until_its_mode_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        let _listener = bind_private(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o177, 0);
+    }
+}

@@ -325,6 +325,20 @@ async fn it_is_sent_once_more_and_no_oftener() {
 }
 
 #[tokio::test]
+async fn a_connection_that_idles_is_closed_before_the_target_would() {
+    let target = Target::bind().await;
+    let idle = "[upstream]\nidle = \"200ms\"\n";
+    let proxy = Setup::to(target.address()).tables(idle).start().await;
+    let mut client = proxy.connect().await;
+    client.send(GET).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    assert_eq!(client.answer().await.body, b"ok");
+    assert!(there.closes().await);
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_was_closed_unnoticed_costs_no_request() {
     for request in [GET, POST] {
         let target = Target::bind().await;
