@@ -45,7 +45,7 @@ const IMPURE: [&str; 4] = ["tokio", "hyper", "hyper_util", "rustls"];
 
 /// The steps of a request, in its order; each may name those before it. `rejection` and
 /// `access_log` go along with all of them.
-const STEPS: [&str; 5] = ["guard", "route", "body", "headers", "upstream"];
+const STEPS: [&str; 6] = ["guard", "route", "limit", "body", "headers", "upstream"];
 
 #[test]
 fn a_module_names_only_the_layers_below_it() {

@@ -31,8 +31,13 @@ pub(super) const RETRIED: [StatusCode; 4] = [
     StatusCode::GATEWAY_TIMEOUT,
 ];
 
-pub(super) const LIMITS: Limits =
-    Limits { connections: 4096, buffered_bodies: 64 << 20, header_bytes: 64 << 10, headers: 128 };
+pub(super) const LIMITS: Limits = Limits {
+    connections: 4096,
+    in_flight: 1024, // Lambda runs 1,000 at once in an account (AWS, Lambda quotas)
+    buffered_bodies: 64 << 20,
+    header_bytes: 64 << 10,
+    headers: 128,
+};
 
 /// A function may run for 900 s; it must time out by itself before we do.
 const FUNCTION: Duration = Duration::from_secs(905);

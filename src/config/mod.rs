@@ -3,6 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -235,6 +236,8 @@ pub enum Proxy {
 pub struct Limits {
     /// Client connections at once.
     pub connections: usize,
+    /// Requests at once.
+    pub in_flight: usize,
     /// Bytes of all bodies held for hashing.
     pub buffered_bodies: u64,
     /// Bytes of a request head.
@@ -297,6 +300,8 @@ pub struct Target {
     pub credentials: CredentialsSource,
     /// For `policy`.
     pub function_arn: Option<String>,
+    /// Requests at once to it, from all routes.
+    pub max_in_flight: Option<usize>,
 }
 
 /// Where credentials come from; equal sources share one store.
@@ -331,6 +336,10 @@ pub struct Route {
     pub timeouts: ExchangeTimeouts,
     /// Whether and when a request is sent again; none: never for its answer.
     pub retries: Option<Retries>,
+    /// How often it is taken.
+    pub throttle: Option<Throttle>,
+    /// Requests at once through it.
+    pub max_in_flight: Option<usize>,
 }
 
 /// `retries`.
@@ -362,6 +371,15 @@ pub enum RetriedAnswers {
     OfTheService,
     /// A function's own, too.
     OfFunctionsToo,
+}
+
+/// `throttle`: a bucket of `burst` requests that one more flows into every `interval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// What the rate leaves between two requests.
+    pub interval: Duration,
+    /// Requests that may come at once.
+    pub burst: NonZeroU32,
 }
 
 /// What becomes of the path before the target's base path is put before it.

@@ -1,5 +1,6 @@
 //! Values with units. A bare number is refused: nobody remembers whether it was seconds.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// What is wrong with a value, and what to write instead.
@@ -58,6 +59,40 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     number.checked_mul(bytes).ok_or_else(wrong)
 }
 
+/// `100/s`, `100/m`, `100/h`: how many, and what that leaves between two.
+pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), Wrong> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is no rate"),
+            "write a whole number and /s, /m or /h: `100/s`, `5/m`",
+        )
+    };
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let period = match unit.strip_prefix('/').map(str::trim_start) {
+        Some("s") => Duration::from_secs(1),
+        Some("m") => Duration::from_secs(60),
+        Some("h") => Duration::from_secs(3600),
+        _ => return Err(wrong()),
+    };
+    if number == 0 {
+        return Err(Wrong::new(
+            format!("`{text}` would let nothing through"),
+            "write a number from 1 up",
+        ));
+    }
+    let count = u32::try_from(number).ok().and_then(NonZeroU32::new);
+    match count.map(|count| (count, period / count.get())) {
+        Some((count, interval)) if interval >= SHORTEST_INTERVAL => Ok((count, interval)),
+        _ => Err(Wrong::new(
+            format!("`{text}` is more than can be"),
+            "write `1000000/s` at most, or leave the throttle out",
+        )),
+    }
+}
+
+/// Below it, counting in nanoseconds would make a rate inexact.
+const SHORTEST_INTERVAL: Duration = Duration::from_micros(1);
+
 /// `0660`.
 pub(super) fn mode(text: &str) -> Result<u32, Wrong> {
     let wrong = || {
@@ -101,7 +136,7 @@ fn distance(one: &str, other: &str) -> usize {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, mode, nearest, size};
+    use super::{duration, mode, nearest, rate, size};
 
     #[test]
     fn durations_have_a_unit() {
@@ -118,6 +153,18 @@ mod tests {
         assert_eq!(size("1MB"), Ok(1_000_000));
         for wrong in ["1024", "1M", "KiB", "1e3KiB", "18446744073709551615GiB"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_have_a_period() {
+        let interval = |text| rate(text).map(|(count, interval)| (count.get(), interval));
+        assert_eq!(interval("100/s"), Ok((100, Duration::from_millis(10))));
+        assert_eq!(interval("5 / m"), Ok((5, Duration::from_secs(12))));
+        assert_eq!(interval("2/h"), Ok((2, Duration::from_secs(1800))));
+        assert_eq!(interval("1000000/s"), Ok((1_000_000, Duration::from_micros(1))));
+        for wrong in ["100", "/s", "0/s", "-1/s", "1.5/s", "100/d", "100 per s", "1000001/s"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
         }
     }
 

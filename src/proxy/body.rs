@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Limits, Route, Timeouts};
+use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
 
@@ -100,7 +101,7 @@ impl Budget {
         let room = Arc::clone(&self.room).acquire_many_owned(wanted);
         match timeout(ROOM_WAIT, room).await {
             Ok(Ok(share)) => Ok(share),
-            _ => Err(Rejection::Overloaded),
+            _ => Err(Rejection::Overloaded(Full::Bodies)),
         }
     }
 
@@ -109,7 +110,7 @@ impl Budget {
     fn step(&self) -> Result<OwnedSemaphorePermit, Rejection> {
         let wanted = units(STEP).min(self.units);
         let room = Arc::clone(&self.room).try_acquire_many_owned(wanted);
-        room.map_err(|_| Rejection::Overloaded)
+        room.map_err(|_| Rejection::Overloaded(Full::Bodies))
     }
 }
 

@@ -1,10 +1,11 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → body → headers → attempts → the answer, streamed.
+//! guard → route → limit → body → headers → attempts → the answer, streamed.
 
 mod access_log;
 mod body;
 mod guard;
 mod headers;
+mod limit;
 mod rejection;
 mod route;
 mod upstream;
@@ -30,6 +31,7 @@ use crate::net::Clients;
 use crate::proxy::access_log::Record;
 use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
+use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::upstream::Senders;
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -52,6 +54,7 @@ struct Served {
     /// The upstream of each route, by the route's index.
     upstreams: Vec<Arc<Upstream>>,
     senders: Senders,
+    gates: Gates,
     budget: Budget,
 }
 
@@ -60,6 +63,7 @@ struct Exchange {
     body: Inbound,
     record: Box<Record>,
     client: Client,
+    permit: Option<Permit>,
 }
 
 /// The name of this process in `Via`, by which it knows its own requests again.
@@ -108,14 +112,15 @@ impl Proxy {
             body: Inbound::new(&request, body),
             record: Box::new(Record::open(served.config.access_log, &request)),
             client,
+            permit: None,
         };
         let version = request.version;
         match self.pass(&served, &mut request, &mut exchange).await {
             Ok((answer, silence)) => {
-                let Exchange { record, client, .. } = exchange;
+                let Exchange { record, client, permit, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
                 let reset = (version == Version::HTTP_10).then_some(client);
-                answer.map(|body| AnswerBody::of_target(body, silence, reset, record))
+                answer.map(|body| AnswerBody::of_target(body, silence, reset, record, permit))
             }
             Err(rejection) => Box::pin(served.reject(&rejection, exchange)).await,
         }
@@ -128,12 +133,13 @@ impl Proxy {
         request: &mut Parts,
         exchange: &mut Exchange,
     ) -> Result<(Response<TargetBody>, Duration), Rejection> {
-        let Exchange { body, record, client } = exchange;
+        let Exchange { body, record, client, permit } = exchange;
         let peer = client.peer();
         let config = &served.config;
         let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
         let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
         record.route = Some(Arc::clone(route));
+        *permit = Some(served.gates.enter(index)?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
@@ -167,6 +173,11 @@ impl Proxy {
         Ok((answer, route.timeouts.response_idle))
     }
 
+    /// Requests under way, each until its answer has left.
+    pub fn in_flight(&self) -> usize {
+        self.served.load().gates.in_flight()
+    }
+
     /// The answer to a request that met a bug.
     pub fn panicked(&self) -> Response<AnswerBody> {
         let answer = Rejection::Panic.answer(self.served.load().config.error_style, true);
@@ -179,6 +190,7 @@ impl Served {
         Self {
             upstreams: upstreams(&config, stores, clock, &[]),
             senders: Senders::new(clients),
+            gates: Gates::of(&config, None),
             budget: Budget::new(&config.limits),
             config,
         }
@@ -195,6 +207,7 @@ impl Served {
         Self {
             upstreams: upstreams(&config, stores, clock, &self.upstreams),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
+            gates: Gates::of(&config, Some(&self.gates)),
             budget: if same_budget { self.budget.clone() } else { Budget::new(&config.limits) },
             config,
         }
@@ -202,12 +215,12 @@ impl Served {
 
     /// An answer of ours, once the client can hear it.
     async fn reject(&self, rejection: &Rejection, exchange: Exchange) -> Response<AnswerBody> {
-        let Exchange { body, mut record, .. } = exchange;
+        let Exchange { body, mut record, permit, .. } = exchange;
         log(rejection);
         let close = !body.linger().await;
         let answer = rejection.answer(self.config.error_style, close);
         record.rejected(answer.status(), rejection);
-        answer.map(|body| AnswerBody::own(body, record))
+        answer.map(|body| AnswerBody::own(body, record, permit))
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use crate::config::ErrorStyle;
 use crate::credentials::Unavailable;
 use crate::net::ConnectError;
+use crate::proxy::limit::Full;
 
 /// RFC 9209.
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -52,8 +53,10 @@ pub enum Rejection {
     StreamBroken(#[source] hyper_util::client::legacy::Error),
     #[error("`x-amz-content-sha256` is not a SHA-256 in hex")]
     InvalidDigest,
-    #[error("too many bodies are held at once")]
-    Overloaded,
+    #[error("{0}")]
+    Overloaded(Full),
+    #[error("this route is called too often")]
+    Throttled { wait: Duration },
     #[error("there are no usable credentials")]
     NoCredentials(#[source] Unavailable),
     #[error("the target could not be reached")]
@@ -235,11 +238,17 @@ impl Rejection {
 
     fn sending(&self) -> Face {
         match self {
-            Self::Overloaded => face(
+            Self::Overloaded(full) => face(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "connection_limit_reached",
                 "overloaded",
-                "try again; `limits.buffered_bodies` bounds what is held",
+                full.hint(),
+            ),
+            Self::Throttled { .. } => face(
+                StatusCode::TOO_MANY_REQUESTS,
+                "http_request_denied",
+                "throttled",
+                "try again after `Retry-After`; `throttle` of the route is the bound",
             ),
             Self::NoCredentials(_) => face(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -281,7 +290,11 @@ impl Rejection {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Overloaded | Self::NoCredentials(_)).then_some(RETRY_SOON)
+        match self {
+            Self::Overloaded(_) | Self::NoCredentials(_) => Some(RETRY_SOON),
+            Self::Throttled { wait } => Some(*wait),
+            _ => None,
+        }
     }
 
     /// The answer. `close`: whether the connection ends with it.
@@ -297,7 +310,7 @@ impl Rejection {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(PROXY_STATUS, proxy_status(&face));
         if let Some(wait) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if let Self::MethodNotAllowed(methods) = self {
             headers.insert(ALLOW, allow(methods));
@@ -366,7 +379,7 @@ fn connect(cause: &ConnectError) -> Face {
 
 /// The whole answer as it goes on the wire, for where there is no HTTP connection yet.
 pub fn overloaded_on_the_wire(style: ErrorStyle) -> Bytes {
-    let answer = Rejection::Overloaded.answer(style, true);
+    let answer = Rejection::Overloaded(Full::Connections).answer(style, true);
     let mut wire = format!("HTTP/1.1 {}\r\n", answer.status()).into_bytes();
     for (name, value) in answer.headers() {
         wire.extend_from_slice(name.as_str().as_bytes());
@@ -378,6 +391,12 @@ pub fn overloaded_on_the_wire(style: ErrorStyle) -> Bytes {
     wire.extend_from_slice(format!("{CONTENT_LENGTH}: {length}\r\n\r\n").as_bytes());
     wire.extend_from_slice(answer.body());
     Bytes::from(wire)
+}
+
+/// `Retry-After` knows no less; a client that came back earlier would be turned away again.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + begun).max(1)
 }
 
 fn proxy_status(face: &Face) -> HeaderValue {

@@ -92,6 +92,8 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         response_headers: HeaderChanges::default(),
         timeouts: *timeouts,
         retries: None,
+        throttle: None,
+        max_in_flight: None,
         matches: rule,
         target,
     });
@@ -160,7 +162,7 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "name",
     "target",
     "host",
@@ -178,6 +180,8 @@ const KEYS: [&str; 17] = [
     "response_head",
     "response_idle",
     "retries",
+    "throttle",
+    "max_in_flight",
 ];
 
 fn one(
@@ -198,6 +202,8 @@ fn one(
     let response_headers = changes(&keys, "response_headers", false);
     let timeouts = route_timeouts(&keys, timeouts);
     let retries = keys.take("retries").and_then(|entry| retries::retries(&entry));
+    let throttle = keys.take("throttle").and_then(|entry| settings::throttle(&entry));
+    let max_in_flight = keys.holding("max_in_flight").and_then(settings::max_in_flight);
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
@@ -214,6 +220,8 @@ fn one(
             response_headers,
             timeouts,
             retries,
+            throttle,
+            max_in_flight,
             matches,
         })
     };

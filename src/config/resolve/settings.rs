@@ -1,6 +1,7 @@
 //! The settings that are not about a route: guard, access log, upstream, limits, time-outs.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::Uri;
@@ -11,7 +12,7 @@ use crate::config::resolve::Surroundings;
 use crate::config::values::{self, Wrong, nearest};
 use crate::config::{
     AccessLog, ExchangeTimeouts, Guard, Limits, Listen, Logged, LoggedPath, Proxy, Roots, Shutdown,
-    SourceFile, Timeouts, Upstream, defaults,
+    SourceFile, Throttle, Timeouts, Upstream, defaults,
 };
 use crate::routing::HostPattern;
 use crate::secret::Secret;
@@ -242,20 +243,13 @@ fn is_at(address: SocketAddr, host: &str, port: u16) -> bool {
 pub(super) fn limits(reader: &Reader<'_>) -> Limits {
     let mut limits = defaults::LIMITS;
     let Some(table) = reader.table("limits") else { return limits };
-    let count = |key: &'static str| table.take(key).and_then(|entry| entry.count());
-    limits.connections = count("connections").unwrap_or(limits.connections);
-    limits.headers = count("headers").unwrap_or(limits.headers);
+    let count = |key: &'static str, most| bounded(&table, key, most);
+    limits.connections = count("connections", MOST_AT_ONCE).unwrap_or(limits.connections);
+    limits.in_flight = count("in_flight", MOST_AT_ONCE).unwrap_or(limits.in_flight);
+    limits.headers = count("headers", MOST_HEADERS).unwrap_or(limits.headers);
     limits.buffered_bodies = size(&table, "buffered_bodies").unwrap_or(limits.buffered_bodies);
     if let Some(bytes) = size(&table, "header_bytes") {
         limits.header_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    }
-    for (key, count, most) in [
-        ("connections", limits.connections, MOST_CONNECTIONS),
-        ("headers", limits.headers, MOST_HEADERS),
-    ] {
-        if count > most {
-            table.problem(key, too_many(count, most));
-        }
     }
     if !HEADER_BYTES.contains(&limits.header_bytes) {
         table.problem(
@@ -271,9 +265,19 @@ pub(super) fn limits(reader: &Reader<'_>) -> Limits {
 }
 
 pub(super) fn workers(reader: &Reader<'_>) -> Option<usize> {
-    let count = reader.take("workers").and_then(|entry| entry.count())?;
-    if count > MOST_WORKERS {
-        reader.problem("workers", too_many(count, MOST_WORKERS));
+    bounded(reader, "workers", MOST_WORKERS)
+}
+
+/// Requests at once of a route or a target.
+pub(super) fn max_in_flight(table: &Reader<'_>) -> Option<usize> {
+    bounded(table, "max_in_flight", MOST_AT_ONCE)
+}
+
+/// A count, from 1 to `most`.
+fn bounded(table: &Reader<'_>, key: &'static str, most: usize) -> Option<usize> {
+    let count = table.take(key)?.count()?;
+    if count > most {
+        table.problem(key, too_many(count, most));
     }
     Some(count)
 }
@@ -282,10 +286,31 @@ fn too_many(count: usize, most: usize) -> Wrong {
     Wrong::new(format!("`{count}` is more than can be"), format!("write {most} at most"))
 }
 
+/// `throttle = { rate = "100/s", burst = 200 }`; without a `burst`, as many at once as the rate
+/// counts.
+pub(super) fn throttle(entry: &Entry<'_>) -> Option<Throttle> {
+    if !entry.is_table() {
+        let shape = "write `{ rate = \"100/s\", burst = 200 }`";
+        entry.problem(Wrong::new("a throttle is a table", shape));
+        return None;
+    }
+    let table = entry.table()?;
+    let rate = table.take("rate");
+    let burst = bounded(&table, "burst", MOST_AT_ONCE);
+    table.finish();
+    let Some(rate) = rate else {
+        table.problem_here(Wrong::new("`rate` is missing", "write `rate = \"100/s\"`"));
+        return None;
+    };
+    let (count, interval) = rate.parsed("a rate such as `\"100/s\"`", values::rate)?;
+    let burst = burst.and_then(|burst| NonZeroU32::new(u32::try_from(burst).ok()?));
+    Some(Throttle { interval, burst: burst.unwrap_or(count) })
+}
+
 /// Threads; more than any machine has cores for.
 const MOST_WORKERS: usize = 1024;
-/// More than the descriptors of any process.
-const MOST_CONNECTIONS: usize = 1_000_000;
+/// More than the descriptors of any process: connections, requests at once, a burst.
+const MOST_AT_ONCE: usize = 1_000_000;
 /// `http::HeaderMap` holds 32,768 at most; no client sends a thousandth of that.
 const MOST_HEADERS: usize = 1000;
 /// hyper's least buffer; Lambda's limit for a request line and its headers.

@@ -10,7 +10,7 @@ use http::{HeaderValue, Uri};
 
 use crate::config::infer::{Inferred, infer, is_loopback};
 use crate::config::reader::{Entry, Reader};
-use crate::config::resolve::Surroundings;
+use crate::config::resolve::{Surroundings, settings};
 use crate::config::values::{Wrong, nearest};
 use crate::config::{CredentialsSource, Target};
 use crate::sigv4::Scope;
@@ -34,6 +34,7 @@ struct Written {
     region: Option<String>,
     credentials: Option<CredentialsSource>,
     function_arn: Option<String>,
+    max_in_flight: Option<usize>,
 }
 
 pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targets<'a> {
@@ -84,6 +85,7 @@ impl Targets<'_> {
             function_arn: table
                 .take("function_arn")
                 .and_then(|entry| entry.parsed("the function's ARN", function_arn)),
+            max_in_flight: settings::max_in_flight(table),
         };
         let url = table.take("url");
         table.finish();
@@ -161,6 +163,7 @@ impl Targets<'_> {
             scope,
             credentials: written.credentials.unwrap_or_else(|| self.credentials.clone()),
             function_arn: written.function_arn,
+            max_in_flight: written.max_in_flight,
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 use crate::listen::Client;
 use crate::proxy::access_log::Record;
 use crate::proxy::upstream::TargetBody;
+use crate::proxy::limit::Permit;
 
 /// The body of an answer, ours or a target's. The request's record is written when it is dropped.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct AnswerBody {
     source: Source,
     /// None where the record was lost with a panic, which has written it.
     record: Option<Box<Record>>,
+    /// None where the request got no further than the gates.
+    _permit: Option<Permit>,
 }
 
 #[derive(Debug)]
@@ -50,14 +53,14 @@ pub enum Incomplete {
 
 impl AnswerBody {
     /// An answer of ours.
-    pub(in crate::proxy) fn own(body: Bytes, record: Box<Record>) -> Self {
+    pub(in crate::proxy) fn own(body: Bytes, record: Box<Record>, permit: Option<Permit>) -> Self {
         let body = Some(body).filter(|body| !body.is_empty());
-        Self { source: Source::Own(body), record: Some(record) }
+        Self { source: Source::Own(body), record: Some(record), _permit: permit }
     }
 
     /// An answer of ours to a request that met a bug.
     pub(in crate::proxy) fn after_panic(body: Bytes) -> Self {
-        Self { source: Source::Own(Some(body)), record: None }
+        Self { source: Source::Own(Some(body)), record: None, _permit: None }
     }
 
     /// A target's answer. `reset`: the client's connection, where only its end ends the answer.
@@ -66,9 +69,10 @@ impl AnswerBody {
         silence: Duration,
         reset: Option<Client>,
         record: Box<Record>,
+        permit: Option<Permit>,
     ) -> Self {
         let from = FromTarget { body, silence, timer: None, reset };
-        Self { source: Source::Target(from), record: Some(record) }
+        Self { source: Source::Target(from), record: Some(record), _permit: permit }
     }
 }
 

@@ -1,0 +1,219 @@
+//! May it go now: how many requests are under way, and how often its route was taken. The answer
+//! is given at once, for a queue would only make everyone late and grow under a flood. All counts
+//! are this process's own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::config::{Config, Route, Throttle};
+use crate::proxy::rejection::Rejection;
+
+/// What is full where a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// `limits.connections`.
+    Connections,
+    /// `limits.in_flight`.
+    Requests,
+    /// `max_in_flight` of the target.
+    Target,
+    /// `max_in_flight` of the route.
+    Route,
+    /// `limits.buffered_bodies`.
+    Bodies,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connections => "too many connections are open",
+            Self::Requests => "too many requests are under way",
+            Self::Target => "too many requests to this target are under way",
+            Self::Route => "too many requests of this route are under way",
+            Self::Bodies => "too many bodies are held at once",
+        })
+    }
+}
+
+impl Full {
+    /// The key that raises the bound.
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            Self::Connections => "try again; `limits.connections` is the bound",
+            Self::Requests => "try again; `limits.in_flight` is the bound",
+            Self::Target => "try again; `max_in_flight` of the target is the bound",
+            Self::Route => "try again; `max_in_flight` of the route is the bound",
+            Self::Bodies => "try again; `limits.buffered_bodies` bounds what is held",
+        }
+    }
+}
+
+/// All bounds of one configuration.
+#[derive(Debug)]
+pub(super) struct Gates {
+    whole: Gate,
+    targets: Vec<(String, Gate)>,
+    /// By the route's index.
+    routes: Vec<OfRoute>,
+}
+
+/// What a route's requests pass.
+#[derive(Debug)]
+struct OfRoute {
+    name: String,
+    route: Option<Gate>,
+    target: Option<Gate>,
+    throttle: Option<Arc<Bucket>>,
+}
+
+/// The right to be under way: held until the last byte of the answer is handed to the client.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Permit {
+    _places: [Option<Place>; 3],
+}
+
+impl Gates {
+    /// The gates of a configuration. What was under way `before` counts on where a route or a
+    /// target of the same name has a bound now; an unchanged throttle goes on where it is.
+    pub(super) fn of(config: &Config, before: Option<&Self>) -> Self {
+        let whole = Gate::of(config.limits.in_flight, before.map(|before| &before.whole));
+        let targets: Vec<(String, Gate)> = config
+            .targets
+            .iter()
+            .filter_map(|target| {
+                let known = before.and_then(|before| before.target(&target.name));
+                Some((target.name.clone(), Gate::of(target.max_in_flight?, known)))
+            })
+            .collect();
+        let of_route = |route: &Arc<Route>| {
+            let known = before.and_then(|before| before.route(&route.name));
+            let target = targets.iter().find(|(name, _)| *name == route.target.name);
+            OfRoute {
+                name: route.name.clone(),
+                route: route.max_in_flight.map(|most| {
+                    Gate::of(most, known.and_then(|known| known.route.as_ref()))
+                }),
+                target: target.map(|(_, gate)| gate.clone()),
+                throttle: route.throttle.map(|settings| {
+                    let same = known.and_then(|known| known.throttle.as_ref());
+                    let same = same.filter(|bucket| bucket.settings == settings);
+                    same.map_or_else(|| Arc::new(Bucket::new(settings)), Arc::clone)
+                }),
+            }
+        };
+        let routes = config.routes.routes().iter().map(of_route).collect();
+        Self { whole, targets, routes }
+    }
+
+    /// Lets a request of a route in, or not. A request that finds something full leaves the
+    /// throttle as it was.
+    ///
+    /// # Errors
+    ///
+    /// Where something is full, or the route was taken too often.
+    pub(super) fn enter(&self, route: usize) -> Result<Permit, Rejection> {
+        let of = &self.routes[route];
+        let enter = |gate: Option<&Gate>, full| match gate.map(Gate::enter) {
+            Some(None) => Err(Rejection::Overloaded(full)),
+            place => Ok(place.flatten()),
+        };
+        let places = [
+            enter(Some(&self.whole), Full::Requests)?,
+            enter(of.target.as_ref(), Full::Target)?,
+            enter(of.route.as_ref(), Full::Route)?,
+        ];
+        if let Some(bucket) = &of.throttle {
+            bucket.take().map_err(|wait| Rejection::Throttled { wait })?;
+        }
+        Ok(Permit { _places: places })
+    }
+
+    /// Requests under way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.whole.taken.load(Ordering::Relaxed)
+    }
+
+    fn target(&self, name: &str) -> Option<&Gate> {
+        self.targets.iter().find(|(known, _)| known == name).map(|(_, gate)| gate)
+    }
+
+    fn route(&self, name: &str) -> Option<&OfRoute> {
+        self.routes.iter().find(|known| known.name == name)
+    }
+}
+
+/// A bound on how many are inside. Gates of several configurations may share one count, each
+/// with a bound of its own.
+#[derive(Clone, Debug)]
+struct Gate {
+    taken: Arc<AtomicUsize>,
+    most: usize,
+}
+
+/// A place inside.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Gate {
+    fn of(most: usize, before: Option<&Self>) -> Self {
+        let taken = before.map(|before| Arc::clone(&before.taken)).unwrap_or_default();
+        Self { taken, most }
+    }
+
+    fn enter(&self) -> Option<Place> {
+        let more = |taken| (taken < self.most).then_some(taken + 1);
+        let entered = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        entered.ok().map(|_| Place(Arc::clone(&self.taken)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A throttle: the generic cell rate algorithm, which is one atomic.
+#[derive(Debug)]
+struct Bucket {
+    settings: Throttle,
+    cells: RateLimiter<NotKeyed, InMemoryState, Elapsed, NoOpMiddleware<Duration>>,
+    clock: Elapsed,
+}
+
+impl Bucket {
+    fn new(settings: Throttle) -> Self {
+        let clock = Elapsed(Instant::now());
+        let quota = Quota::with_period(settings.interval).expect("an interval is not nothing");
+        let cells = RateLimiter::direct_with_clock(quota.allow_burst(settings.burst), clock);
+        Self { settings, cells, clock }
+    }
+
+    /// Takes one, or says how long it will be until there is one.
+    fn take(&self) -> Result<(), Duration> {
+        self.cells.check().map_err(|later| later.wait_time_from(self.clock.now()))
+    }
+}
+
+/// Time since a throttle was made.
+#[derive(Clone, Copy, Debug)]
+struct Elapsed(Instant);
+
+impl Clock for Elapsed {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use super::{Gates, Permit};
+use crate::config::Config;
+use crate::config::load::{Inputs, load};
+use crate::proxy::rejection::Rejection;
+
+const ONE: &str = "url = \"https://one.lambda-url.us-east-1.on.aws\"";
+
+fn config(text: &str) -> Config {
+    let text = ("COUNTERSIGN_CONFIG_TOML".to_owned(), text.to_owned());
+    load(&Inputs { environment: vec![text], ..Inputs::default() }).unwrap()
+}
+
+/// Two routes of one target, with keys for the limits, the target and the first route.
+fn two_routes(limits: &str, target: &str, route: &str) -> Config {
+    config(&format!(
+        "[limits]\n{limits}\n[targets.one]\n{ONE}\n{target}\n\
+         [[routes]]\nname = \"a\"\nprefix = \"/a\"\ntarget = \"one\"\n{route}\n\
+         [[routes]]\nname = \"b\"\nprefix = \"/b\"\ntarget = \"one\"\n"
+    ))
+}
+
+fn code(entered: Result<Permit, Rejection>) -> String {
+    match entered {
+        Ok(_) => "in".to_owned(),
+        Err(rejection) => rejection.to_string(),
+    }
+}
+
+#[test]
+fn each_bound_turns_the_next_one_away_and_gives_its_place_back() {
+    for (config, elsewhere, told) in [
+        (two_routes("in_flight = 2", "", ""), false, "too many requests are under way"),
+        (
+            two_routes("", "max_in_flight = 2", ""),
+            false,
+            "too many requests to this target are under way",
+        ),
+        (
+            two_routes("", "", "max_in_flight = 2"),
+            true,
+            "too many requests of this route are under way",
+        ),
+    ] {
+        let gates = Gates::of(&config, None);
+        let (first, _second) = (gates.enter(0).unwrap(), gates.enter(0).unwrap());
+        assert_eq!(gates.in_flight(), 2);
+        assert_eq!(code(gates.enter(0)), told);
+        assert_eq!(gates.enter(1).is_ok(), elsewhere, "{told}");
+        assert_eq!(gates.in_flight(), 2, "one that was turned away keeps nothing");
+        drop(first);
+        assert_eq!(code(gates.enter(0)), "in");
+    }
+}
+
+#[test]
+fn a_throttle_takes_its_burst_and_says_how_long_to_wait() {
+    let config = two_routes("", "", "throttle = { rate = \"60/h\", burst = 3 }");
+    let gates = Gates::of(&config, None);
+    for _ in 0..3 {
+        assert_eq!(code(gates.enter(0)), "in");
+    }
+    let Err(Rejection::Throttled { wait }) = gates.enter(0) else { panic!("it is let in") };
+    assert!((50.0..=60.0).contains(&wait.as_secs_f64()), "{wait:?}");
+    assert_eq!(code(gates.enter(1)), "in", "another route has no throttle");
+    assert_eq!(gates.in_flight(), 0);
+}
+
+#[test]
+fn a_throttle_lets_the_next_one_in_after_its_wait() {
+    let config = two_routes("", "", "throttle = { rate = \"20/s\", burst = 1 }");
+    let gates = Gates::of(&config, None);
+    assert_eq!(code(gates.enter(0)), "in");
+    let Err(Rejection::Throttled { wait }) = gates.enter(0) else { panic!("it is let in") };
+    std::thread::sleep(wait);
+    assert_eq!(code(gates.enter(0)), "in");
+}
+
+#[test]
+fn a_burst_is_the_rate_s_number_unless_said() {
+    let gates = Gates::of(&two_routes("", "", "throttle = { rate = \"2/h\" }"), None);
+    let entered: Vec<bool> = (0..3).map(|_| gates.enter(0).is_ok()).collect();
+    assert_eq!(entered, [true, true, false]);
+}
+
+#[test]
+fn what_finds_something_full_leaves_the_throttle_alone() {
+    let route = "max_in_flight = 1\nthrottle = { rate = \"1/h\", burst = 2 }";
+    let gates = Gates::of(&two_routes("", "", route), None);
+    let first = gates.enter(0).unwrap();
+    assert!(matches!(gates.enter(0), Err(Rejection::Overloaded(_))));
+    drop(first);
+    assert_eq!(code(gates.enter(0)), "in");
+    assert!(matches!(gates.enter(0), Err(Rejection::Throttled { .. })));
+}
+
+#[test]
+fn what_was_under_way_counts_in_the_next_configuration() {
+    for (before, after) in [
+        (two_routes("in_flight = 9", "", ""), two_routes("in_flight = 2", "", "")),
+        (two_routes("", "max_in_flight = 9", ""), two_routes("", "max_in_flight = 2", "")),
+        (two_routes("", "", "max_in_flight = 9"), two_routes("", "", "max_in_flight = 2")),
+    ] {
+        let old = Gates::of(&before, None);
+        let held: Vec<Permit> = (0..3).map(|_| old.enter(0).unwrap()).collect();
+        let new = Gates::of(&after, Some(&old));
+        drop(old);
+        assert_eq!(new.in_flight(), 3);
+        assert!(new.enter(0).is_err());
+        drop(held);
+        assert_eq!(new.in_flight(), 0);
+        assert!(new.enter(0).is_ok());
+    }
+}
+
+#[test]
+fn an_unchanged_throttle_goes_on_and_a_changed_one_begins_anew() {
+    let throttled = |rate: &str| {
+        two_routes("", "", &format!("throttle = {{ rate = \"{rate}\", burst = 1 }}"))
+    };
+    let old = Gates::of(&throttled("1/h"), None);
+    assert_eq!(code(old.enter(0)), "in");
+    let same = Gates::of(&throttled("1/h"), Some(&old));
+    assert!(same.enter(0).is_err());
+    let other = Gates::of(&throttled("2/h"), Some(&same));
+    assert_eq!(code(other.enter(0)), "in");
+}
