@@ -25,7 +25,7 @@ use crate::app::reload::{Reload, Reloader, Reloads};
 use crate::clock::Clock;
 use crate::config::{Config, Listen, problem::Problem};
 use crate::credentials::Stores;
-use crate::listen::{self, Bound, Client, Inherited, Settings};
+use crate::listen::{self, Bound, Client, Connections, Inherited, Settings};
 use crate::net::{Clients, SetupError};
 use crate::proxy::{Proxy, overloaded_on_the_wire};
 
@@ -64,6 +64,7 @@ pub struct App {
     reload: Option<Reload>,
     reloads: Arc<Reloads>,
     listeners: Vec<Bound>,
+    connections: Arc<Connections>,
     admin: Option<Bound>,
 }
 
@@ -104,12 +105,24 @@ impl App {
             }
         };
         let clients = Clients::new(&config)?;
+        let connections = Connections::new(listen::room_for(config.limits.connections));
         let proxy = Arc::new(Proxy::new(config, &stores, &clients, &clock));
         let health = Health::new(stores.clone());
         let reloads = Arc::new(Reloads::default());
         reloads.served(clock.now());
         let reload = None;
-        Ok(Self { proxy, health, stores, clients, clock, reload, reloads, listeners, admin })
+        Ok(Self {
+            proxy,
+            health,
+            stores,
+            clients,
+            clock,
+            reload,
+            reloads,
+            listeners,
+            connections,
+            admin,
+        })
     }
 
     /// Reads its configuration again whenever there is a reason to.
@@ -135,6 +148,11 @@ impl App {
         self.admin.as_ref().and_then(Bound::address)
     }
 
+    /// The connections of all addresses for apps: how many are open, and what became of others.
+    pub fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
+    }
+
     /// Serves until `stop`, then until the requests under way are answered, or `now` comes.
     pub async fn serve(self, stop: CancellationToken, now: CancellationToken) -> Ended {
         let (background, closing) = (CancellationToken::new(), CancellationToken::new());
@@ -145,7 +163,7 @@ impl App {
             beside.spawn(serve_admin(admin, self.health.clone(), background.clone()));
         }
         for bound in self.listeners {
-            let settings = settings(&self.proxy.config());
+            let settings = settings(&self.proxy.config(), &self.connections);
             serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), closing.clone()));
         }
         serving.close();
@@ -177,13 +195,13 @@ impl App {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, connections: &Arc<Connections>) -> Settings {
     Settings {
         header_read: config.timeouts.header_read,
         client_idle: config.timeouts.client_idle,
         header_bytes: config.limits.header_bytes,
         headers: config.limits.headers,
-        connections: config.limits.connections,
+        connections: Arc::clone(connections),
         overloaded: overloaded_on_the_wire(config.error_style),
     }
 }
@@ -209,7 +227,7 @@ async fn serve_admin(bound: Bound, health: Health, stop: CancellationToken) {
         client_idle: ADMIN_SILENCE,
         header_bytes: 16 * 1024,
         headers: 100,
-        connections: ADMIN_CONNECTIONS,
+        connections: Connections::new(ADMIN_CONNECTIONS),
         overloaded: Bytes::from_static(
             b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
         ),

@@ -10,23 +10,21 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service, ServiceExt};
 
-use super::io::{ClientIo, Limits, Stream};
-use super::{Bound, Client, Peer, Settings, Watched};
+use super::io::{ClientIo, LINGER_BYTES, LINGER_TIME, Limits};
+use super::stream::Stream;
+use super::{Bound, Client, Connections, Peer, Settings, Watched};
 
 /// hyper's least read buffer; it refuses to be given less.
 const LEAST_BUFFER: usize = 8 * 1024;
 /// The first pause after a failed accept (no descriptors left, mostly); doubles to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a connection past the limit is given to take its answer.
-const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// Serves `bound` until `stop`, then lets the answers under way finish. `service` is called once
 /// a connection and gives what answers its requests.
@@ -54,9 +52,14 @@ where
                 let served = service(client.clone());
                 listener.admit(stream, client, served, stop.clone());
             }
+            Err(error) if is_of_one_client(&error) => {}
             Err(error) => {
+                listener.connections.counts.accept_failed.one_more();
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => break,
+                }
                 pause = (pause * 2).min(LAST_PAUSE);
             }
         }
@@ -70,7 +73,7 @@ where
 struct Listener {
     http: http1::Builder,
     limits: Limits,
-    slots: Arc<Semaphore>,
+    connections: Arc<Connections>,
     overloaded: bytes::Bytes,
     tasks: TaskTracker,
 }
@@ -88,7 +91,7 @@ impl Listener {
         Self {
             http,
             limits,
-            slots: Arc::new(Semaphore::new(settings.connections)),
+            connections: Arc::clone(&settings.connections),
             overloaded: settings.overloaded.clone(),
             tasks: TaskTracker::new(),
         }
@@ -103,8 +106,8 @@ impl Listener {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.tasks.spawn(turn_away(stream, self.overloaded.clone()));
+        let Some(place) = self.connections.place() else {
+            self.turn_away(stream);
             return;
         };
         let io = ClientIo::new(stream, client.clone(), self.limits);
@@ -118,60 +121,82 @@ impl Listener {
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(io), service);
-        self.tasks.spawn(run(connection, slot, stop));
+        let connections = Arc::clone(&self.connections);
+        self.tasks.spawn(async move {
+            let _place = place;
+            if let Err(error) = run(connection, stop).await {
+                connections.counts.broke(&error);
+                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+            }
+        });
+    }
+
+    /// Tells a connection too many and closes it. In a flood the last ones are told no more than
+    /// the kernel takes at once.
+    fn turn_away(&self, stream: Stream) {
+        match self.connections.place_to_be_told() {
+            Some(place) => {
+                self.tasks.spawn(tell(stream, self.overloaded.clone(), place));
+            }
+            None => {
+                let _ = stream.write_now(&self.overloaded); // who cannot hear it sees the close
+            }
+        }
     }
 }
 
 /// Drives one connection; once `stop` comes, the answer under way is its last.
 async fn run<S, B>(
     connection: http1::Connection<TokioIo<ClientIo>, S>,
-    _slot: OwnedSemaphorePermit,
     stop: CancellationToken,
-) where
+) -> Result<(), hyper::Error>
+where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
     }
 }
 
-/// Answers one connection too many and closes it, without reading what it asks.
-async fn turn_away(stream: Stream, answer: bytes::Bytes) {
+/// Answers one connection too many without looking at what it asks. That is read all the same: a
+/// close over unread bytes would be a reset, and the answer might be lost.
+async fn tell(mut stream: Stream, answer: bytes::Bytes, _place: OwnedSemaphorePermit) {
     let told = async {
-        match stream {
-            Stream::Tcp(mut stream) => {
-                stream.write_all(&answer).await?;
-                stream.shutdown().await
-            }
-            Stream::Unix(mut stream) => {
-                stream.write_all(&answer).await?;
-                stream.shutdown().await
-            }
-        }
+        stream.write_all(&answer).await?;
+        stream.shutdown().await?;
+        let mut asked = stream.take(LINGER_BYTES as u64);
+        tokio::io::copy(&mut asked, &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(TURN_AWAY, told).await; // who does not listen is not told
+    let _ = tokio::time::timeout(LINGER_TIME, told).await; // who does not listen is not told
+}
+
+/// A client that was gone before it was accepted says nothing of the next one.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 async fn accept(bound: &Bound) -> io::Result<(Stream, Peer)> {
     match bound {
         Bound::Tcp(listener) => {
-            let (stream, address): (TcpStream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
+            let (stream, address) = listener.accept().await?;
+            let _ = stream.set_nodelay(true); // it fails where the client is gone again
             Ok((Stream::Tcp(stream), Peer::Ip(address.ip().to_canonical())))
         }
         Bound::Unix(listener, _) => {
-            let (stream, _): (UnixStream, _) = listener.accept().await?;
+            let (stream, _) = listener.accept().await?;
             Ok((Stream::Unix(stream), Peer::Unix))
         }
     }

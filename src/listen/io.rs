@@ -1,6 +1,7 @@
-//! A client's socket with two limits on its silence: a head that has begun, and a connection
-//! between requests. hyper has one timer for both, armed anew for each request; here one timer
-//! sleeps on and is asked only when it fires.
+//! A client's socket with limits on its silence: a head that has begun, a connection between
+//! requests, and an answer that is not taken. hyper has one timer for the first two, armed anew
+//! for each request, and none for the last; here one timer sleeps on and is asked only when it
+//! fires.
 
 use std::io;
 use std::pin::Pin;
@@ -9,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep};
 
 use super::Client;
+use super::stream::Stream;
 
 /// A client's socket.
 pub(super) struct ClientIo {
@@ -21,6 +22,9 @@ pub(super) struct ClientIo {
     limits: Limits,
     wait: Wait,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+    ending: Ending,
 }
 
 /// Up to here a head and its body are copied into one write: `send` costs the kernel less than
@@ -42,16 +46,50 @@ struct Wait {
     head: bool,
 }
 
-/// The two kinds of socket.
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+/// How far the end of a connection has come.
+enum Ending {
+    NotYet,
+    /// Our side is shut. What still comes is read and thrown away, for a close over unread bytes
+    /// is a reset, which may overtake the answer.
+    Lingering {
+        until: Pin<Box<Sleep>>,
+        left: usize,
+    },
+}
+
+/// How long, and over how much, the answer to a refused head lingers.
+pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
+pub(super) const LINGER_BYTES: usize = 1 << 20;
+
+/// Why a connection is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Silence {
+    #[error("the head did not end in time")]
+    Head,
+    #[error("the client was silent for too long")]
+    Between,
+    #[error("the client took nothing of its answer for too long")]
+    Answer,
+}
+
+impl Silence {
+    /// The silence that an error comes from, if one.
+    pub(super) fn behind(error: &hyper::Error) -> Option<Self> {
+        let cause: &io::Error = std::error::Error::source(error)?.downcast_ref()?;
+        cause.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl From<Silence> for io::Error {
+    fn from(silence: Silence) -> Self {
+        Self::new(io::ErrorKind::TimedOut, silence)
+    }
 }
 
 impl ClientIo {
     pub(super) fn new(stream: Stream, client: Client, limits: Limits) -> Self {
         let wait = Wait { since: Instant::now(), begun: 0, head: false };
-        Self { stream, client, limits, wait, timer: None }
+        Self { stream, client, limits, wait, timer: None, stall: None, ending: Ending::NotYet }
     }
 
     /// Notes that bytes came: the first ones between requests begin a head.
@@ -76,7 +114,8 @@ impl ClientIo {
         loop {
             ready!(timer.as_mut().poll(cx));
             if between && timer.deadline() >= deadline {
-                return Poll::Ready(io::ErrorKind::TimedOut.into());
+                let silence = if self.wait.head { Silence::Head } else { Silence::Between };
+                return Poll::Ready(silence.into());
             }
             timer.as_mut().reset(deadline); // it was set for an earlier wait
         }
@@ -90,6 +129,51 @@ impl ClientIo {
         }
         let limit = if self.wait.head { self.limits.header_read } else { self.limits.client_idle };
         self.wait.since + limit
+    }
+
+    /// Whether bytes came that no request was made of: hyper has refused them.
+    fn is_refused(&self) -> bool {
+        let client = &self.client.0;
+        self.wait.head
+            && client.between.load(Ordering::Relaxed)
+            && self.wait.begun == client.begun.load(Ordering::Relaxed)
+    }
+
+    /// Ends the wait of a client that takes nothing, unless it has taken a little after all.
+    fn poll_stall(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let limit = self.limits.client_idle;
+        let timer = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            match self.stream.write_now(buf) {
+                Ok(taken) => {
+                    self.stall = None;
+                    return Poll::Ready(Ok(taken));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.client.reset();
+                    return Poll::Ready(Err(Silence::Answer.into()));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// What became of a write.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match wrote {
+            Poll::Pending => self.poll_stall(cx, buf),
+            ended => {
+                self.stall = None;
+                ended
+            }
+        }
     }
 
     /// No later than the end of the wait that follows the answer under way.
@@ -106,10 +190,7 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let read = match &mut this.stream {
-            Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
-        };
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if read.is_pending() {
             return this.poll_silence(cx).map(Err);
         }
@@ -127,10 +208,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-            Stream::Unix(s) => Pin::new(s).poll_write(cx, buf),
-        }
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, wrote, buf)
     }
 
     fn poll_write_vectored(
@@ -147,34 +226,50 @@ impl AsyncWrite for ClientIo {
             }
             return self.poll_write(cx, &joined[..end]);
         }
-        match &mut self.stream {
-            Stream::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
-            Stream::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
-        }
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        self.written(cx, wrote, first.map_or(&[], |buf| buf))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // a socket holds nothing back
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        let this = &mut *self;
+        if let Ending::NotYet = this.ending {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.is_refused() {
+                return Poll::Ready(Ok(()));
+            }
+            let until = Box::pin(tokio::time::sleep(LINGER_TIME));
+            this.ending = Ending::Lingering { until, left: LINGER_BYTES };
         }
+        let Ending::Lingering { until, left } = &mut this.ending else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut thrown_away = [0; 4096];
+        while until.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut thrown_away);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf))?;
+            let came = buf.filled().len();
+            match left.checked_sub(came) {
+                Some(rest) if came > 0 => *left = rest,
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for ClientIo {
     fn drop(&mut self) {
-        if let (true, Stream::Tcp(stream)) =
-            (self.client.0.reset.load(Ordering::Relaxed), &self.stream)
-        {
-            let _ = stream.set_zero_linger(); // a socket already closed needs no reset
+        if self.client.0.reset.load(Ordering::Relaxed) {
+            self.stream.end_with_reset();
         }
     }
 }

@@ -4,8 +4,11 @@
 mod accept;
 mod bind;
 mod body;
+mod counts;
+mod descriptors;
 mod inherit;
 mod io;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +24,8 @@ use tokio::time::Instant;
 pub use accept::serve;
 pub use bind::{BindError, Bound, SocketFile, bind};
 pub use body::Watched;
+pub use counts::{Connections, Count, Counts};
+pub use descriptors::room_for;
 pub use inherit::Inherited;
 
 /// What a listener holds its clients to.
@@ -28,14 +33,15 @@ pub use inherit::Inherited;
 pub struct Settings {
     /// A request head, from its first byte.
     pub header_read: Duration,
-    /// A kept connection between requests, and a new one before its first byte.
+    /// A kept connection between requests, a new one before its first byte, and a client that
+    /// takes nothing of its answer.
     pub client_idle: Duration,
     /// Bytes of a request head.
     pub header_bytes: usize,
     /// Headers of a request.
     pub headers: usize,
-    /// Connections at once.
-    pub connections: usize,
+    /// The connections; listeners that share them share their bound.
+    pub connections: Arc<Connections>,
     /// What a connection past that is told, as it goes on the wire.
     pub overloaded: Bytes,
 }

@@ -98,9 +98,9 @@ impl Gates {
             let target = targets.iter().find(|(name, _)| *name == route.target.name);
             OfRoute {
                 name: route.name.clone(),
-                route: route.max_in_flight.map(|most| {
-                    Gate::of(most, known.and_then(|known| known.route.as_ref()))
-                }),
+                route: route
+                    .max_in_flight
+                    .map(|most| Gate::of(most, known.and_then(|known| known.route.as_ref()))),
                 target: target.map(|(_, gate)| gate.clone()),
                 throttle: route.throttle.map(|settings| {
                     let same = known.and_then(|known| known.throttle.as_ref());

@@ -114,9 +114,8 @@ fn what_was_under_way_counts_in_the_next_configuration() {
 
 #[test]
 fn an_unchanged_throttle_goes_on_and_a_changed_one_begins_anew() {
-    let throttled = |rate: &str| {
-        two_routes("", "", &format!("throttle = {{ rate = \"{rate}\", burst = 1 }}"))
-    };
+    let throttled =
+        |rate: &str| two_routes("", "", &format!("throttle = {{ rate = \"{rate}\", burst = 1 }}"));
     let old = Gates::of(&throttled("1/h"), None);
     assert_eq!(code(old.enter(0)), "in");
     let same = Gates::of(&throttled("1/h"), Some(&old));

@@ -11,8 +11,8 @@ use tokio::time::Sleep;
 
 use crate::listen::Client;
 use crate::proxy::access_log::Record;
-use crate::proxy::upstream::TargetBody;
 use crate::proxy::limit::Permit;
+use crate::proxy::upstream::TargetBody;
 
 /// The body of an answer, ours or a target's. The request's record is written when it is dropped.
 #[derive(Debug)]
