@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use http::header::{HOST, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::config::Guard;
 use crate::listen::Peer;
@@ -51,7 +51,8 @@ fn refuse_odd_forms(request: &Parts) -> Result<(), Rejection> {
         return Err(Rejection::BadTarget);
     }
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(chunked) || codings.next().is_some() {
         return Err(Rejection::TransferEncodingNotSupported);
     }
     Ok(())

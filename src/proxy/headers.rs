@@ -69,7 +69,7 @@ impl Outgoing<'_> {
         drop_each(headers, stays_here);
         headers.reserve(ADDED); // once, instead of growing step by step
         match (chunked, self.payload.held_length()) {
-            (false, _) => {}
+            (false, _) => plain_length(headers),
             (true, Some(length)) => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
@@ -110,6 +110,16 @@ impl Outgoing<'_> {
             headers.entry(FORWARDED_HOST).or_insert(host);
         }
         headers.append(VIA, self.via.clone());
+    }
+}
+
+/// `005` is 5 to us; what it is to a target nobody needs to find out.
+fn plain_length(headers: &mut HeaderMap) {
+    let Some(length) = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes) else { return };
+    if let [b'0', _, ..] = length {
+        let zeros = length.iter().take(length.len() - 1).take_while(|digit| **digit == b'0');
+        let plain = HeaderValue::from_bytes(&length[zeros.count()..]);
+        headers.insert(CONTENT_LENGTH, plain.expect("digits make a header value"));
     }
 }
 

@@ -39,7 +39,7 @@ pub enum Rejection {
     ConnectNotSupported,
     #[error("Upgrade to `{0}` is not supported")]
     UpgradeNotSupported(String),
-    #[error("a Transfer-Encoding other than `chunked` is not supported")]
+    #[error("a Transfer-Encoding other than one `chunked` is not supported")]
     TransferEncodingNotSupported,
     #[error("the request came round again")]
     Loop,
