@@ -10,6 +10,7 @@ use countersign::config::Config;
 use countersign::config::load::{Inputs, load};
 use countersign::credentials::Stores;
 use countersign::emulator::{self, ContentSha256, Emulator, KnownCredentials};
+use countersign::listen::Connections;
 use countersign::secret::Secret;
 use countersign::sigv4::SigningCredentials;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -77,8 +78,9 @@ impl Setup {
 
     fn text(&self) -> String {
         let listen = if self.top.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]" };
+        let admin = if self.top.contains("admin =") { "" } else { "admin = false" };
         format!(
-            "{listen}\nadmin = false\n{}\n[targets.only]\nurl = \"{}\"\nservice = \"lambda\"\n\
+            "{listen}\n{admin}\n{}\n[targets.only]\nurl = \"{}\"\nservice = \"lambda\"\n\
              region = \"us-east-1\"\n[[routes]]\ntarget = \"only\"\n{}\n{}",
             self.top, self.target, self.route, self.tables
         )
@@ -102,14 +104,23 @@ impl Setup {
         self,
         stores: impl FnOnce(&Config, &Clock) -> Stores,
     ) -> Result<Proxy, StartError> {
-        let clock = Clock::system();
+        self.try_start_at(Clock::system(), stores).await
+    }
+
+    /// With a clock of the test's own.
+    pub(crate) async fn try_start_at(
+        self,
+        clock: Clock,
+        stores: impl FnOnce(&Config, &Clock) -> Stores,
+    ) -> Result<Proxy, StartError> {
         let config = self.config();
         let stores = stores(&config, &clock);
         let app = App::new(Arc::new(config), stores, clock.clone()).await?;
         let addresses = app.addresses();
+        let (admin, connections) = (app.admin_address(), app.connections());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve(stop.clone(), CancellationToken::new()));
-        Ok(Proxy { addresses, clock, stop, serving })
+        Ok(Proxy { addresses, admin, connections, clock, stop, serving })
     }
 }
 
@@ -117,6 +128,8 @@ impl Setup {
 pub(crate) struct Proxy {
     pub(crate) addresses: Vec<String>,
     pub(crate) clock: Clock,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) connections: Arc<Connections>,
     stop: CancellationToken,
     serving: JoinHandle<Ended>,
 }
