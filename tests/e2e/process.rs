@@ -26,6 +26,16 @@ impl Process {
         Self::start(command, folder)
     }
 
+    /// After a command of the shell that bounds it.
+    fn run_after(bound: &str, config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let direct = Self::command(&folder, config);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{bound} && exec \"$0\" \"$@\"")]);
+        command.arg(direct.as_std().get_program()).args(direct.as_std().get_args());
+        Self::start(command, folder)
+    }
+
     /// What runs it with that file; a test may change the environment.
     fn command(folder: &tempfile::TempDir, config: &str) -> Command {
         let file = folder.path().join("t.toml");
@@ -284,6 +294,53 @@ async fn no_filter_makes_the_sdk_print_what_it_sends() {
         let line = output.lines().find(|line| line.contains("hush-"));
         assert_eq!(line, None, "{filter}");
     }
+}
+
+#[tokio::test]
+async fn connections_are_made_to_fit_the_descriptors() {
+    let target = Target::bind().await;
+    let config = config(&target, "").replace("admin = false", "admin = \"127.0.0.1:0\"");
+    let mut process = Process::run_after("ulimit -n 128", &config);
+    let said = process
+        .says(
+            "there are too few file descriptors for `limits.connections`: fewer are taken; raise \
+             the hard limit (`ulimit -Hn`, `LimitNOFILE=`, `ulimits`) or write fewer",
+        )
+        .await;
+    assert_eq!((&said["wanted"], &said["fitting"]), (&4096.into(), &48.into()), "{said}");
+    let said = process.says("countersign is listening").await;
+    let place = |field: &str| said[field].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..48 {
+        let mut client = Wire::new(TcpStream::connect(place("listen")).await.unwrap());
+        client.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        let mut there = target.accept().await;
+        there.head().await;
+        clients.push((client, there));
+    }
+    let mut past = Wire::new(TcpStream::connect(place("listen")).await.unwrap());
+    assert_eq!(past.answer().await.status(), 503);
+    let mut probe = Wire::new(TcpStream::connect(place("admin")).await.unwrap());
+    probe.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(probe.answer().await.status(), 200);
+    for (client, there) in &mut clients {
+        there.send(OK).await;
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    let (_, output) = process.terminate().await;
+    assert!(!output.contains("could not be accepted"), "{output}");
+}
+
+#[tokio::test]
+async fn the_soft_descriptor_limit_is_raised_to_the_hard_one() {
+    let target = Target::bind().await;
+    let mut process = Process::run_after("ulimit -Sn 100", &config(&target, ""));
+    process.says("countersign is listening").await;
+    let limits = format!("/proc/{}/limits", process.child.id().unwrap());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|column| files.split_whitespace().nth(column).unwrap());
+    assert_eq!(soft, hard, "{files}");
 }
 
 #[tokio::test]

@@ -246,6 +246,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends piece by piece, as a client does that is still at it while the answer comes: into a
+    /// connection that is closed already it fails.
+    pub(crate) async fn send_slowly(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(bytes.len().div_ceil(4)) {
+            self.send(piece).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
     /// Reads more; false at the end.
     async fn more(&mut self) -> std::io::Result<bool> {
         Ok(soon(self.stream.read_buf(&mut self.read)).await? > 0)
