@@ -23,6 +23,10 @@ pub type Client<B> = legacy::Client<Connector, B>;
 /// the last one left, or each would cost a handshake: so no fewer than clients may be connected.
 const IDLE_FLOOR: usize = 1024;
 
+/// What is read ahead of a client that takes its answer slowly, and how large the head of an
+/// answer may be. hyper's own 408 KiB would be a gigabyte for a thousand slow clients.
+const READ_AHEAD: usize = 64 * 1024;
+
 /// Makes clients that share TLS settings and a connector, each with connections of its own.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -72,6 +76,7 @@ impl Clients {
             .pool_timer(TokioTimer::new()) // without it idle connections stay for ever
             .pool_idle_timeout(self.idle)
             .pool_max_idle_per_host(most_idle)
+            .http1_max_buf_size(READ_AHEAD)
             .set_host(false) // it is signed, so it is already there
             .build(self.connector.clone())
     }

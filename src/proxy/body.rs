@@ -1,8 +1,8 @@
 //! The request's body: held and hashed within a bound, or passed through.
 //!
 //! Lambda takes no unsigned payload, so the hash of the whole body precedes the first header
-//! byte. Frames are kept as they came; only small ones are joined, so that a body of one-byte
-//! chunks does not cost a hundred times its size.
+//! byte. Frames are kept as they came; small ones and chunked bodies are joined, so that no
+//! body costs many times its size.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +25,9 @@ use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
 
-/// Frames this large are kept as they came; smaller ones are joined in a tail.
+/// Frames this large are kept as they came; smaller ones are joined in a tail. So are all of a
+/// chunked body: a frame keeps the whole buffer that it was read into, and what stands between
+/// chunks (sizes with any number of zeros before them) would fill that with bytes nobody counts.
 const FRAME_KEPT: usize = 4 * 1024;
 /// How large the tail grows before it is kept.
 const TAIL: usize = 16 * 1024;
@@ -189,6 +191,7 @@ impl Inbound {
         if let Some(length) = size.exact() {
             holding.shares.push(bounds.budget.reserve(length).await?);
             holding.room = length;
+            holding.kept = FRAME_KEPT;
         }
         self.awaits_continue = false;
         let deadline = Instant::now() + bounds.timeouts.body_total;
@@ -257,6 +260,8 @@ async fn read(
 struct Holding<'a> {
     budget: &'a Budget,
     limit: u64,
+    /// From which length on a frame is kept as it came.
+    kept: usize,
     /// Bytes that the shares pay for.
     room: u64,
     shares: Vec<OwnedSemaphorePermit>,
@@ -271,6 +276,7 @@ impl<'a> Holding<'a> {
         Self {
             budget,
             limit,
+            kept: usize::MAX,
             room: 0,
             shares: Vec::new(),
             frames: Vec::new(),
@@ -290,7 +296,7 @@ impl<'a> Holding<'a> {
             self.room += STEP;
         }
         self.hasher.update(&frame);
-        if frame.len() >= FRAME_KEPT {
+        if frame.len() >= self.kept {
             self.close_tail();
             self.frames.push(frame);
         } else {
@@ -299,16 +305,20 @@ impl<'a> Holding<'a> {
         Ok(())
     }
 
-    fn join(&mut self, frame: &[u8]) {
-        if self.tail.len() + frame.len() > TAIL {
-            self.close_tail();
+    fn join(&mut self, mut frame: &[u8]) {
+        // The last bytes of a body of known length need no more than themselves.
+        let mut expected = self.room.saturating_sub(self.length) as usize + frame.len();
+        while !frame.is_empty() {
+            if self.tail.len() == self.tail.capacity() {
+                self.close_tail();
+                self.tail.reserve(expected.clamp(1, TAIL));
+            }
+            let fits = frame.len().min(self.tail.capacity() - self.tail.len());
+            let (now, later) = frame.split_at(fits);
+            self.tail.extend_from_slice(now);
+            expected -= fits;
+            frame = later;
         }
-        if self.tail.capacity() == 0 {
-            // The last bytes of a body of known length need no more than themselves.
-            let expected = self.room.saturating_sub(self.length) as usize + frame.len();
-            self.tail.reserve(expected.clamp(frame.len(), TAIL));
-        }
-        self.tail.extend_from_slice(frame);
     }
 
     fn close_tail(&mut self) {
