@@ -121,14 +121,7 @@ impl Listener {
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(io), service);
-        let connections = Arc::clone(&self.connections);
-        self.tasks.spawn(async move {
-            let _place = place;
-            if let Err(error) = run(connection, stop).await {
-                connections.counts.broke(&error);
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
-            }
-        });
+        self.tasks.spawn(run(connection, place, Arc::clone(&self.connections), stop));
     }
 
     /// Tells a connection too many and closes it. In a flood the last ones are told no more than
@@ -148,21 +141,26 @@ impl Listener {
 /// Drives one connection; once `stop` comes, the answer under way is its last.
 async fn run<S, B>(
     connection: http1::Connection<TokioIo<ClientIo>, S>,
+    _place: OwnedSemaphorePermit,
+    connections: Arc<Connections>,
     stop: CancellationToken,
-) -> Result<(), hyper::Error>
-where
+) where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
+    let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+    };
+    if let Err(error) = ended {
+        connections.counts.broke(&error);
+        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
     }
 }
 

@@ -167,6 +167,36 @@ async fn takes_another_route_table_and_keeps_its_connections() {
 }
 
 #[tokio::test]
+async fn what_is_under_way_and_what_was_throttled_counts_on() {
+    let target = Target::bind().await;
+    let keys = "name = \"all\"\nthrottle = { rate = \"1/h\", burst = 2 }\nmax_in_flight = 2";
+    let before = config(&target, "").replace("name = \"all\"", keys);
+    let mut process = Process::run(&before);
+    let mut first = connect(&mut process).await;
+    first.send(GET).await;
+    let mut there = target.accept().await;
+    there.head().await;
+
+    write(&process, &before.replace("max_in_flight = 2", "max_in_flight = 1"));
+    process.signal(Signal::SIGHUP);
+    process.says(SERVED).await;
+    let address = first.stream.peer_addr().unwrap();
+    let mut second = Wire::new(TcpStream::connect(address).await.unwrap());
+    second.send(GET).await;
+    assert_eq!(second.answer().await.status(), 503, "the first one is under way");
+
+    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(first.answer().await.status(), 200);
+    first.send(GET).await;
+    there.head().await;
+    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(first.answer().await.status(), 200);
+    first.send(GET).await;
+    assert_eq!(first.answer().await.status(), 429, "two were taken from the same bucket");
+    assert_eq!(process.terminate().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn keeps_the_old_configuration_where_the_new_one_is_wrong() {
     let target = Target::bind().await;
     let before = config(&target, "");

@@ -332,6 +332,33 @@ async fn connections_are_made_to_fit_the_descriptors() {
 }
 
 #[tokio::test]
+async fn descriptors_that_run_out_are_waited_for() {
+    let target = Target::bind().await;
+    let mut process = Process::run_after("ulimit -n 24", &config(&target, ""));
+    let said = process.says("countersign is listening").await;
+    let address = said["listen"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(TcpStream::connect(&address).await.unwrap());
+    }
+    process.says("a connection could not be accepted").await;
+    drop(clients);
+    let mut client = loop {
+        let mut client = Wire::new(TcpStream::connect(&address).await.unwrap());
+        client.send("GET / HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
+        if client.head().await.status() == 403 {
+            break client;
+        }
+    };
+    client.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    target.accept().await;
+    drop(client);
+    let (_, output) = process.terminate().await;
+    let failed = output.matches("a connection could not be accepted").count();
+    assert!(failed < 40, "it tried {failed} times");
+}
+
+#[tokio::test]
 async fn the_soft_descriptor_limit_is_raised_to_the_hard_one() {
     let target = Target::bind().await;
     let mut process = Process::run_after("ulimit -Sn 100", &config(&target, ""));
