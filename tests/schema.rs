@@ -49,13 +49,7 @@ const TABLES: [(&str, &str); 16] = [
 ];
 
 /// Keys that the schema has and the reader need not know yet.
-const AHEAD: [(&str, &str); 5] = [
-    ("/definitions/credentials", "assume_role"),
-    ("/properties/limits", "in_flight"),
-    ("/definitions/target", "max_in_flight"),
-    ("/definitions/route", "max_in_flight"),
-    ("/definitions/route", "throttle"),
-];
+const AHEAD: [(&str, &str); 1] = [("/definitions/credentials", "assume_role")];
 
 fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(FILE).unwrap()).unwrap()
