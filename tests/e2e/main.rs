@@ -2,6 +2,7 @@
 //! in between mends what is sent.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod answers;
 mod body;
 mod guard;
@@ -9,6 +10,7 @@ mod headers;
 mod lifecycle;
 mod listener;
 mod log;
+mod metrics;
 mod process;
 mod refusals;
 mod rejections;

@@ -77,8 +77,9 @@ impl Setup {
 
     fn text(&self) -> String {
         let listen = if self.top.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]" };
+        let admin = if self.top.contains("admin =") { "" } else { "admin = false" };
         format!(
-            "{listen}\nadmin = false\n{}\n[targets.only]\nurl = \"{}\"\nservice = \"lambda\"\n\
+            "{listen}\n{admin}\n{}\n[targets.only]\nurl = \"{}\"\nservice = \"lambda\"\n\
              region = \"us-east-1\"\n[[routes]]\ntarget = \"only\"\n{}\n{}",
             self.top, self.target, self.route, self.tables
         )
@@ -106,10 +107,10 @@ impl Setup {
         let config = self.config();
         let stores = stores(&config, &clock);
         let app = App::new(Arc::new(config), stores, clock.clone()).await?;
-        let addresses = app.addresses();
+        let (addresses, admin) = (app.addresses(), app.admin_address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve(stop.clone(), CancellationToken::new()));
-        Ok(Proxy { addresses, clock, stop, serving })
+        Ok(Proxy { addresses, admin, clock, stop, serving })
     }
 }
 
@@ -117,6 +118,7 @@ impl Setup {
 pub(crate) struct Proxy {
     pub(crate) addresses: Vec<String>,
     pub(crate) clock: Clock,
+    pub(crate) admin: Option<SocketAddr>,
     stop: CancellationToken,
     serving: JoinHandle<Ended>,
 }
@@ -137,6 +139,28 @@ impl Proxy {
         let mut client = self.connect().await;
         client.send(request).await;
         client.answer().await
+    }
+
+    /// One request to the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.admin.unwrap()).await.unwrap();
+        let mut client = Wire::new(stream);
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        client.answer().await
+    }
+
+    /// Asks the admin listener until its answer is as it is to be.
+    pub(crate) async fn admin_until(&self, path: &str, fits: impl Fn(&Answer) -> bool) -> Answer {
+        let asked = async {
+            loop {
+                let answer = self.admin(path).await;
+                if fits(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(asked).await
     }
 
     pub(crate) async fn stop(self) -> Ended {
@@ -378,6 +402,10 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The stable code of an answer of countersign's own.

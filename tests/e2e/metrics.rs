@@ -1,0 +1,182 @@
+//! What Prometheus reads of requests, attempts, connections and credentials.
+
+use crate::support::{OK, Proxy, Setup, Target};
+
+const ADMIN: &str = "admin = \"127.0.0.1:0\"";
+const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A proxy with one route, `orders`, to the target `only`.
+async fn proxy(target: &Target) -> Proxy {
+    Setup::to(target.address())
+        .top(ADMIN)
+        .top("access_log = \"off\"")
+        .route("name = \"orders\"\nprefix = \"/orders\"\nmax_body = \"1KiB\"")
+        .start()
+        .await
+}
+
+/// Scrapes until this sample has come to this value.
+async fn comes_to(proxy: &Proxy, sample: &str, value: f64) -> String {
+    let of = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map(|number| number.parse::<f64>().unwrap())
+    };
+    let answer = proxy.admin_until("/metrics", |answer| of(answer.text()) == Some(value)).await;
+    answer.text().to_owned()
+}
+
+/// Every sample that is to be there; what it is now is in the message.
+fn holds(text: &str, samples: &[&str]) {
+    for sample in samples {
+        assert!(text.lines().any(|line| line == *sample), "no `{sample}` in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_counts_when_its_last_byte_has_left() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    let mut client = proxy.connect().await;
+    client
+        .send("POST /orders/7?q=1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody")
+        .await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.bytes(4).await;
+    there.send("HTTP/1.1 201 Created\r\ncontent-length: 6\r\n\r\nans").await;
+    client.head().await;
+    let ended = "http_server_request_duration_seconds_count{error_type=\"\",\
+                 http_request_method=\"POST\",http_response_status_code=\"201\",\
+                 http_route=\"orders\"}";
+    let text = comes_to(&proxy, "http_server_active_requests{http_route=\"orders\"}", 1.0).await;
+    assert!(!text.contains(ended), "it is not over yet");
+    there.send("wer").await;
+    client.bytes(6).await;
+    let text = comes_to(&proxy, ended, 1.0).await;
+    holds(
+        &text,
+        &[
+            "http_server_active_requests{http_route=\"orders\"} 0",
+            "countersign_request_body_bytes_total{http_route=\"orders\"} 4",
+            "countersign_response_body_bytes_total{http_route=\"orders\"} 6",
+            "countersign_responses_total{http_route=\"orders\",origin=\"target\",proxy_error=\"\"} 1",
+            "http_client_request_duration_seconds_count{error_type=\"\",\
+             http_request_method=\"POST\",http_response_status_code=\"201\",target=\"only\"} 1",
+            "countersign_attempts_total{target=\"only\"} 1",
+            "countersign_retries_total{target=\"only\"} 0",
+            "countersign_signing_duration_seconds_count 1",
+        ],
+    );
+    assert!(!text.contains("/orders"), "a path is no label");
+}
+
+#[tokio::test]
+async fn an_answer_of_our_own_counts_by_its_error() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    proxy.ask("GET /else HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let large = format!(
+        "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1025\r\n\r\n{}",
+        "x".repeat(1025)
+    );
+    proxy.ask(large).await;
+    proxy.ask("BREW /orders/tea HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
+    let denied = "countersign_responses_total{http_route=\"\",origin=\"proxy\",\
+                  proxy_error=\"http_request_denied\"}";
+    let text = comes_to(&proxy, denied, 1.0).await;
+    holds(
+        &text,
+        &[
+            "countersign_responses_total{http_route=\"\",origin=\"proxy\",\
+             proxy_error=\"destination_not_found\"} 1",
+            "countersign_responses_total{http_route=\"orders\",origin=\"proxy\",\
+             proxy_error=\"http_request_error\"} 1",
+            "http_server_request_duration_seconds_count{error_type=\"host_not_allowed\",\
+             http_request_method=\"_OTHER\",http_response_status_code=\"403\",http_route=\"\"} 1",
+            "countersign_attempts_total{target=\"only\"} 0",
+        ],
+    );
+    assert!(!text.contains("BREW") && !text.contains("evil"), "a client makes up no label");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_and_a_target_that_breaks_off_are_told_apart() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    let request = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut leaves = proxy.connect().await;
+    leaves.send(request).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    drop(leaves);
+    let left =
+        "countersign_responses_total{http_route=\"orders\",origin=\"none\",proxy_error=\"\"}";
+    comes_to(&proxy, left, 1.0).await;
+
+    let mut client = proxy.connect().await;
+    client.send(request).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nans").await;
+    client.head().await;
+    drop(there);
+    let broken = "countersign_responses_total{http_route=\"orders\",origin=\"target\",\
+                  proxy_error=\"http_response_incomplete\"}";
+    comes_to(&proxy, broken, 1.0).await;
+    comes_to(&proxy, "http_server_active_requests{http_route=\"orders\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn connections_count_as_opened_and_as_kept() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    let request = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut client = proxy.connect().await;
+    client.send(request).await;
+    let mut there = target.accept().await;
+    for _ in 0..3 {
+        there.head().await;
+        there.send(KEPT).await;
+        client.answer().await;
+        client.send(request).await;
+    }
+    there.head().await;
+    drop(there); // a kept connection dies: a GET is sent again, on a new one
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send(OK).await;
+    client.answer().await;
+    let text = comes_to(&proxy, "countersign_attempts_total{target=\"only\"}", 5.0).await;
+    holds(
+        &text,
+        &[
+            "countersign_connections_opened_total 2",
+            "countersign_connections_reused_total{target=\"only\"} 2",
+            "countersign_retries_total{target=\"only\"} 1",
+            "http_client_request_duration_seconds_count{error_type=\"upstream_closed\",\
+             http_request_method=\"GET\",http_response_status_code=\"\",target=\"only\"} 1",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn credentials_and_reloads_are_read_off_at_the_scrape() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    let loaded = "countersign_credentials_refreshes_total{result=\"success\",source=\"default\"}";
+    let text = comes_to(&proxy, loaded, 1.0).await;
+    holds(
+        &text,
+        &[
+            "countersign_credentials_refreshes_total{result=\"failure\",source=\"default\"} 0",
+            "countersign_credentials_usable{source=\"default\"} 1",
+            "countersign_credentials_stale{source=\"default\"} 0",
+            "countersign_config_reloads_total{result=\"failure\"} 0",
+            "countersign_config_last_reload_successful 1",
+            &format!("countersign_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+        ],
+    );
+    let age = text.lines().find(|line| line.starts_with("countersign_credentials_age_seconds{"));
+    assert!(age.is_some(), "{text}");
+    assert!(!text.contains("expiration_timestamp"), "these say of no end");
+}
