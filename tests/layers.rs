@@ -135,7 +135,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => collect(&path, files),
-            false => files.push(path),
+            false if path.extension().is_some_and(|kind| kind == "rs") => files.push(path),
+            false => {}
         }
     }
 }

@@ -104,7 +104,12 @@ impl Check {
 }
 
 impl Probe {
-    fn passed(&self) -> bool {
+    /// Each check by its name, and why it failed if it did.
+    pub(super) fn checks(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|check| (check.name.as_str(), check.failure.as_deref()))
+    }
+
+    pub(super) fn passed(&self) -> bool {
         self.0.iter().all(|check| check.failure.is_none())
     }
 

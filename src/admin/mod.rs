@@ -1,15 +1,16 @@
 //! The admin listener: for probes, Prometheus and a person. It only reads.
 //!
-//! | endpoint       | to whom  | answers |
-//! |----------------|----------|---------|
-//! | `/livez`       | everyone | 200 while the process runs |
-//! | `/startupz`    | everyone | 200 once it was ready |
-//! | `/readyz`      | everyone | 200 while it has usable credentials and is not draining; `/healthz` too |
-//! | `/metrics`     | everyone | Prometheus text 0.0.4 |
-//! | `/routes`      | loopback | the route table |
-//! | `/credentials` | loopback | how they are and until when; never what they are |
-//! | `/requests`    | loopback | the last requests |
-//! | `/config`      | loopback | the configuration, without what may be secret |
+//! | endpoint    | to whom  | answers |
+//! |-------------|----------|---------|
+//! | `/livez`    | everyone | 200 while the process runs |
+//! | `/startupz` | everyone | 200 once it was ready |
+//! | `/readyz`   | everyone | 200 while it has usable credentials and is not draining; `/healthz` too |
+//! | `/metrics`  | everyone | Prometheus text 0.0.4 |
+//! | `/`         | loopback | the status page |
+//! | `/status`   | loopback | the checks, and until when credentials are valid; never what they are |
+//! | `/routes`   | loopback | the route table |
+//! | `/requests` | loopback | the last requests |
+//! | `/config`   | loopback | the configuration, without what may be secret |
 //!
 //! Probes take `?verbose` for the checks behind the answer. A kubelet and a Prometheus send the
 //! pod's address as Host; a web page whose name was made to resolve to this address sends that
@@ -17,10 +18,11 @@
 
 mod answers;
 mod config;
-mod credentials;
 mod health;
+mod page;
 mod requests;
 mod routes;
+mod status;
 
 use std::sync::Arc;
 
@@ -130,9 +132,10 @@ impl Admin {
         let state = &self.0;
         let config = state.config.load_full();
         Some(match path {
+            "/" => Box::new(page::page),
             "/routes" => Box::new(move || answers::json(&routes::listed(&config))),
             "/config" => Box::new(move || answers::json(&config::redacted(&config))),
-            "/credentials" => Box::new(|| answers::json(&credentials::listed(&state.health))),
+            "/status" => Box::new(|| answers::json(&status::listed(&state.health))),
             "/requests" => Box::new(|| {
                 let latest = state.telemetry.recent.latest();
                 answers::json(&requests::listed(&latest, state.clock.now()))
@@ -142,7 +145,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
-        let readings = credentials::readings(&self.0.health);
+        let readings = status::readings(&self.0.health);
         answers::metrics(self.0.telemetry.metrics.text(&readings, self.0.clock.now()))
     }
 
@@ -177,5 +180,5 @@ enum KnownHost {
 }
 
 /// What a person who asked for something else is shown.
-const ENDPOINTS: &str = "/livez\n/startupz\n/readyz\n/metrics\n/routes\n/credentials\n\
+const ENDPOINTS: &str = "/\n/livez\n/startupz\n/readyz\n/metrics\n/routes\n/status\n\
                          /requests\n/config\n";

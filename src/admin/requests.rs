@@ -17,6 +17,7 @@ pub(super) fn listed(latest: &[Seen], now: SystemTime) -> Value {
 fn request(seen: &Seen, now: SystemTime) -> Value {
     let ended = now.checked_sub(seen.ended.elapsed()).unwrap_or(now);
     json!({
+        "number": seen.number,
         "time": time(ended),
         "method": seen.method.as_str(),
         "path": seen.path,

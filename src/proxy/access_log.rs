@@ -217,6 +217,7 @@ impl Record {
         }
         let route = self.route().cloned();
         let seen = Seen {
+            number: 0, // the ring knows
             ended: self.arrived + total,
             method: self.method.clone(),
             path: None,

@@ -16,11 +16,20 @@ const PATH_KEPT: usize = 256;
 
 /// The last requests. Writing one down costs a lock that nobody else holds, and no allocation.
 #[derive(Clone, Debug)]
-pub struct Recent(Option<Arc<Mutex<VecDeque<Seen>>>>);
+pub struct Recent(Option<Arc<Mutex<Ring>>>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    seen: VecDeque<Seen>,
+    /// All that there ever were.
+    count: u64,
+}
 
 /// A request that is over.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// Counted from the first of all, which is 1; the ring sets it.
+    pub number: u64,
     /// When it was over.
     pub ended: Instant,
     /// Its method.
@@ -72,24 +81,26 @@ impl Recent {
     pub fn push(&self, mut seen: Seen, path: Option<&str>) {
         let Some(ring) = &self.0 else { return };
         let mut ring = lock(ring);
-        let oldest = if ring.len() == KEPT { ring.pop_front() } else { None };
+        let oldest = if ring.seen.len() == KEPT { ring.seen.pop_front() } else { None };
         if let Some(path) = path {
             let mut room = oldest.and_then(|oldest| oldest.path).unwrap_or_default();
             room.clear();
             room.push_str(shortened(path));
             seen.path = Some(room);
         }
-        ring.push_back(seen);
+        ring.count += 1;
+        seen.number = ring.count;
+        ring.seen.push_back(seen);
     }
 
     /// What is kept, the last one first.
     pub fn latest(&self) -> Vec<Seen> {
         let ring = self.0.as_ref().map(|ring| lock(ring));
-        ring.map(|ring| ring.iter().rev().cloned().collect()).unwrap_or_default()
+        ring.map(|ring| ring.seen.iter().rev().cloned().collect()).unwrap_or_default()
     }
 }
 
-fn lock(ring: &Mutex<VecDeque<Seen>>) -> MutexGuard<'_, VecDeque<Seen>> {
+fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -108,6 +119,7 @@ mod tests {
 
     fn seen() -> Seen {
         Seen {
+            number: 0,
             ended: Instant::now(),
             method: Method::GET,
             path: None,
@@ -133,7 +145,7 @@ mod tests {
         }
         let latest = recent.latest();
         assert_eq!(latest.len(), KEPT);
-        assert_eq!(latest[0].path.as_deref(), Some("/204"));
+        assert_eq!((latest[0].number, latest[0].path.as_deref()), (205, Some("/204")));
         assert_eq!(latest[KEPT - 1].path.as_deref(), Some("/5"));
     }
 

@@ -12,7 +12,7 @@ use crate::support::{Answer, KEY, OK, Proxy, SECRET, Setup, TOKEN, Target, Wire}
 
 const ADMIN: &str = "admin = \"127.0.0.1:0\"";
 const OPEN: [&str; 5] = ["/livez", "/startupz", "/readyz", "/healthz", "/metrics"];
-const PRIVATE: [&str; 4] = ["/routes", "/credentials", "/requests", "/config"];
+const PRIVATE: [&str; 5] = ["/", "/routes", "/status", "/requests", "/config"];
 
 /// A source that never gives any.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ async fn a_process_without_credentials_lives_and_says_why_it_is_not_ready() {
         assert!(answer.text().contains(why), "{path}: {}", answer.text());
     }
     assert!(target.is_untouched().await, "the target's health is nobody's question");
-    let credentials = proxy.admin("/credentials").await.json();
+    let credentials = proxy.admin("/status").await.json();
     assert_eq!(credentials["credentials"][0]["state"], "none");
     assert_eq!(credentials["credentials"][0]["failure"]["hint"], "put it up again");
 }
@@ -223,7 +223,7 @@ async fn routes_say_where_they_go_and_the_configuration_holds_no_secret() {
     assert_eq!(config.json()["upstream"]["proxy"], "http://squid:3128");
     assert_eq!(config.json()["routes"][0]["request_headers"]["set"][0], "x-api-key");
     let until_loaded = |answer: &Answer| answer.text().contains("usable");
-    let credentials = proxy.admin_until("/credentials", until_loaded).await;
+    let credentials = proxy.admin_until("/status", until_loaded).await;
     let ending = credentials.json()["credentials"][0]["key_id_ends_with"].clone();
     assert!(KEY.ends_with(ending.as_str().unwrap()) && ending.as_str().unwrap().len() <= 4);
     for path in OPEN.iter().chain(&PRIVATE) {
