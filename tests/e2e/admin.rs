@@ -1,14 +1,17 @@
 //! The admin listener: who may ask it what, and what it says.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use countersign::credentials::Stores;
 use countersign::credentials::failure::Failure;
 use countersign::credentials::source::{Loading, Source};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, KEY, OK, Proxy, SECRET, Setup, TOKEN, Target, Wire};
+use crate::process::{Process, config};
+use crate::support::{Answer, KEY, OK, Proxy, SECRET, Setup, TOKEN, Target, Wire, soon};
 
 const ADMIN: &str = "admin = \"127.0.0.1:0\"";
 const OPEN: [&str; 5] = ["/livez", "/startupz", "/readyz", "/healthz", "/metrics"];
@@ -232,4 +235,41 @@ async fn routes_say_where_they_go_and_the_configuration_holds_no_secret() {
             assert!(!answer.text().contains(hidden), "{hidden} in {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_reload_shows_in_the_routes_and_in_the_metrics() {
+    let target = Target::bind().await;
+    let text = config(&target, "").replace("admin = false", "admin = \"127.0.0.1:0\"");
+    let mut process = Process::run(&text);
+    let said = process.says("countersign is listening").await;
+    let address = said["admin"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let address: SocketAddr = address.parse().unwrap();
+    let file = process.folder.path().join("t.toml");
+    assert!(get(address, "/routes", "localhost").await.text().contains("\"name\": \"all\""));
+
+    std::fs::write(&file, text.replace("name = \"all\"", "name = \"renamed\"")).unwrap();
+    process.signal(Signal::SIGHUP);
+    process.says("the configuration was read again and is served from now on").await;
+    assert!(get(address, "/routes", "localhost").await.text().contains("\"name\": \"renamed\""));
+    let sample = |text: &str, line: &str| text.lines().any(|found| found == line);
+    let metrics = get(address, "/metrics", "localhost").await;
+    assert!(!sample(metrics.text(), "countersign_config_last_reload_successful 0"));
+
+    std::fs::write(&file, "nonsense = 1").unwrap();
+    process.signal(Signal::SIGHUP);
+    process.says("the new configuration is not served; the old one holds on").await;
+    soon(async {
+        loop {
+            let metrics = get(address, "/metrics", "localhost").await;
+            if sample(metrics.text(), "countersign_config_last_reload_successful 0") {
+                let one = "countersign_config_reloads_total{result=\"success\"} 1";
+                assert!(sample(metrics.text(), one), "{}", metrics.text());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(process.terminate().await.0, Some(0));
 }

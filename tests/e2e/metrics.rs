@@ -180,3 +180,25 @@ async fn credentials_and_reloads_are_read_off_at_the_scrape() {
     assert!(age.is_some(), "{text}");
     assert!(!text.contains("expiration_timestamp"), "these say of no end");
 }
+
+#[tokio::test]
+async fn a_refusal_of_the_service_counts_by_its_reason_and_is_shown_with_its_remedy() {
+    let target = Target::bind().await;
+    let proxy = proxy(&target).await;
+    let request = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let refusal = "HTTP/1.1 403 Forbidden\r\nx-amzn-ErrorType: AccessDeniedException\r\n\
+                   connection: close\r\ncontent-length: 23\r\n\r\n{\"Message\":\"Forbidden\"}";
+    target.exchange(&proxy, request, refusal).await;
+    let refused = "countersign_upstream_auth_failures_total{reason=\"permission_denied\",\
+                   target=\"only\"}";
+    let text = comes_to(&proxy, refused, 1.0).await;
+    holds(
+        &text,
+        &[
+            "countersign_responses_total{http_route=\"orders\",origin=\"target\",proxy_error=\"\"} 1",
+        ],
+    );
+    let last = proxy.admin("/requests").await.json()["requests"][0].clone();
+    assert_eq!((&last["reason"], &last["origin"]), (&"permission_denied".into(), &"target".into()));
+    assert!(last["remedy"].as_str().unwrap().contains("`lambda:InvokeFunction`"), "{last}");
+}
