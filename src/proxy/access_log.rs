@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::config::{Config, Logged, LoggedPath, Route};
 use crate::proxy::rejection::Rejection;
+use crate::proxy::trace::{Trace, TraceId};
 use crate::proxy::upstream::{Attempts, Forbidden};
 use crate::telemetry::metrics::{Limit, Outcome, RouteMetrics};
 use crate::telemetry::recent::Seen;
 use crate::telemetry::{Origin, Telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// What is done with a request once it is over. One a configuration.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) struct Record {
     origin: Origin,
     end: End,
     request_id: Option<HeaderValue>,
-    trace_id: Option<HeaderValue>,
+    trace: Trace,
 }
 
 /// Why a request was not answered, or not whole; nothing where it was.
@@ -109,7 +109,7 @@ impl Record {
             origin: Origin::Nobody,
             end: CLIENT_CLOSED,
             request_id: None,
-            trace_id: if logged { request.headers.get(TRACE_ID).cloned() } else { None },
+            trace: if logged { Trace::of(&request.headers) } else { Trace::default() },
         }
     }
 
@@ -126,9 +126,7 @@ impl Record {
         self.origin = Origin::Target;
         if self.is_logged() {
             self.request_id = headers.get(REQUEST_ID).cloned();
-            if let Some(trace) = headers.get(TRACE_ID) {
-                self.trace_id = Some(trace.clone());
-            }
+            self.trace.answered(headers);
         }
     }
 
@@ -264,7 +262,8 @@ impl Record {
             sign_ms = milliseconds(self.attempts.signing),
             attempts = self.attempts.count,
             aws_request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
-            trace_id = self.trace_id.as_ref().and_then(|id| id.to_str().ok()),
+            trace_id = self.trace.w3c().map(TraceId::in_w3c),
+            xray_trace_id = self.trace.xray().map(TraceId::in_xray),
             "request"
         );
     }

@@ -7,6 +7,7 @@ mod guard;
 mod headers;
 mod rejection;
 mod route;
+mod trace;
 mod upstream;
 
 use std::sync::Arc;

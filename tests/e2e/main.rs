@@ -2,6 +2,7 @@
 //! in between mends what is sent.
 #![allow(clippy::unwrap_used)]
 
+mod access_log;
 mod admin;
 mod answers;
 mod body;
