@@ -17,8 +17,21 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("credentials", &["clock", "config", "net", "secret", "sigv4"]),
     ("listen", &["config"]),
     // What a connection is, the request path learns from the listener.
-    ("proxy", &["clock", "config", "credentials", "listen", "net", "routing", "secret", "sigv4"]),
-    ("admin", &["credentials", "routing"]),
+    (
+        "proxy",
+        &[
+            "clock",
+            "config",
+            "credentials",
+            "listen",
+            "net",
+            "routing",
+            "secret",
+            "sigv4",
+            "telemetry",
+        ],
+    ),
+    ("admin", &["clock", "config", "credentials", "listen", "routing", "secret", "telemetry"]),
     ("emulator", &["clock", "secret"]),
     ("app", &["admin", "clock", "config", "credentials", "listen", "net", "proxy", "telemetry"]),
     (
@@ -122,7 +135,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => collect(&path, files),
-            false => files.push(path),
+            false if path.extension().is_some_and(|kind| kind == "rs") => files.push(path),
+            false => {}
         }
     }
 }

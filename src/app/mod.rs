@@ -19,15 +19,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::service_fn;
 
-use crate::admin::Health;
+use crate::admin::{Admin, Health};
 use crate::app::refresh::Refreshers;
-use crate::app::reload::{Reload, Reloader, Reloads};
+use crate::app::reload::{Reload, Reloader};
 use crate::clock::Clock;
 use crate::config::{Config, Listen, problem::Problem};
 use crate::credentials::Stores;
 use crate::listen::{self, Bound, Client, Connections, Inherited, Settings};
 use crate::net::{Clients, SetupError};
 use crate::proxy::{Proxy, overloaded_on_the_wire};
+use crate::telemetry::{Metrics, Recent, Telemetry};
 
 /// Connections of the admin listener: probes and a person.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -57,12 +58,12 @@ pub enum Ended {
 /// A program whose addresses are taken, ready to serve.
 pub struct App {
     proxy: Arc<Proxy>,
-    health: Health,
+    operator: Admin,
+    metrics: Metrics,
     stores: Stores,
     clients: Clients,
     clock: Clock,
     reload: Option<Reload>,
-    reloads: Arc<Reloads>,
     listeners: Vec<Bound>,
     connections: Arc<Connections>,
     admin: Option<Bound>,
@@ -104,21 +105,27 @@ impl App {
                 listen::bind(&at, &mut inherited).await?
             }
         };
-        let clients = Clients::new(&config)?;
+        let telemetry = Telemetry {
+            metrics: Metrics::new(clock.now()),
+            recent: if admin.is_some() { Recent::kept() } else { Recent::off() },
+        };
+        let metrics = telemetry.metrics.clone();
+        let clients = Clients::new(&config)?.counted(metrics.connections_opened());
         let connections = Connections::new(listen::room_for(config.limits.connections));
-        let proxy = Arc::new(Proxy::new(config, &stores, &clients, &clock));
+        let served = Arc::clone(&config);
+        let proxy = Arc::new(Proxy::new(served, &stores, &clients, &clock, &telemetry));
         let health = Health::new(stores.clone());
-        let reloads = Arc::new(Reloads::default());
-        reloads.served(clock.now());
+        let operator =
+            Admin::new(config, health, Arc::clone(&connections), telemetry, clock.clone());
         let reload = None;
         Ok(Self {
             proxy,
-            health,
+            operator,
+            metrics,
             stores,
             clients,
             clock,
             reload,
-            reloads,
             listeners,
             connections,
             admin,
@@ -160,20 +167,20 @@ impl App {
         let mut refreshers = Refreshers::new(background.clone());
         refreshers.add(&self.stores);
         if let Some(admin) = self.admin {
-            beside.spawn(serve_admin(admin, self.health.clone(), background.clone()));
+            beside.spawn(serve_admin(admin, self.operator.clone(), background.clone()));
         }
         for bound in self.listeners {
             let settings = settings(&self.proxy.config(), &self.connections);
             serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), closing.clone()));
         }
         serving.close();
-        let (proxy, health) = (Arc::clone(&self.proxy), self.health.clone());
+        let (proxy, health) = (Arc::clone(&self.proxy), self.operator.health());
         if let Some(reload) = self.reload {
             let reloader = Reloader {
                 reload,
-                reloads: self.reloads,
                 proxy: self.proxy,
-                health: self.health,
+                operator: self.operator,
+                metrics: self.metrics,
                 stores: self.stores,
                 clients: self.clients,
                 refreshers,
@@ -221,7 +228,7 @@ async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: C
     listen::serve(bound, settings, service, stop).await;
 }
 
-async fn serve_admin(bound: Bound, health: Health, stop: CancellationToken) {
+async fn serve_admin(bound: Bound, admin: Admin, stop: CancellationToken) {
     let settings = Settings {
         header_read: ADMIN_SILENCE,
         client_idle: ADMIN_SILENCE,
@@ -232,10 +239,10 @@ async fn serve_admin(bound: Bound, health: Health, stop: CancellationToken) {
             b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
         ),
     };
-    let service = |_: Client| {
-        let health = health.clone();
+    let service = |client: Client| {
+        let admin = admin.clone();
         service_fn(move |request: Request<Incoming>| {
-            let answer = health.answer(&request);
+            let answer = admin.answer(&request, client.peer());
             async move { Ok::<_, Infallible>(answer) }
         })
     };

@@ -3,13 +3,12 @@
 //! under way keep the configuration that they began with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Health;
+use crate::admin::Admin;
 use crate::app::refresh::Refreshers;
 use crate::app::systemd;
 use crate::clock::Clock;
@@ -20,6 +19,7 @@ use crate::credentials::Stores;
 use crate::net::{Clients, SetupError};
 use crate::proxy::Proxy;
 use crate::telemetry::logs::Filter;
+use crate::telemetry::metrics::{self, Metrics};
 
 /// How often the files are looked at. Their content is compared, not their times: a ConfigMap is
 /// swapped by renaming a folder, and an editor may write the same again.
@@ -38,58 +38,12 @@ pub struct Reload {
     pub asked: Arc<Notify>,
 }
 
-/// What became of reloads so far, for metrics and the status page.
-#[derive(Debug, Default)]
-pub struct Reloads {
-    taken: AtomicU64,
-    refused: AtomicU64,
-    last_refused: AtomicBool,
-    last_taken: AtomicU64,
-}
-
-impl Reloads {
-    /// How many were taken.
-    pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// How many were refused, for the configuration was wrong.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Whether the last one was taken; so it is before the first.
-    pub fn last_succeeded(&self) -> bool {
-        !self.last_refused.load(Ordering::Relaxed)
-    }
-
-    /// When the configuration that is served was read, in seconds since 1970.
-    pub fn last_taken(&self) -> u64 {
-        self.last_taken.load(Ordering::Relaxed)
-    }
-
-    /// A configuration is served from `now` on, be it the first.
-    pub(super) fn served(&self, now: SystemTime) {
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.last_taken.store(since.as_secs(), Ordering::Relaxed);
-    }
-
-    fn note(&self, taken: bool, now: SystemTime) {
-        let count = if taken { &self.taken } else { &self.refused };
-        count.fetch_add(1, Ordering::Relaxed);
-        self.last_refused.store(!taken, Ordering::Relaxed);
-        if taken {
-            self.served(now);
-        }
-    }
-}
-
 /// Waits for reasons to reload, and reloads.
 pub(super) struct Reloader {
     pub(super) reload: Reload,
-    pub(super) reloads: Arc<Reloads>,
     pub(super) proxy: Arc<Proxy>,
-    pub(super) health: Health,
+    pub(super) operator: Admin,
+    pub(super) metrics: Metrics,
     pub(super) stores: Stores,
     pub(super) clients: Clients,
     pub(super) refreshers: Refreshers,
@@ -121,7 +75,8 @@ impl Reloader {
                 false
             }
         };
-        self.reloads.note(taken, self.clock.now());
+        let result = if taken { metrics::Reload::Success } else { metrics::Reload::Failure };
+        self.metrics.reloaded(result, self.clock.now());
         systemd::ready();
         taken
     }
@@ -170,12 +125,13 @@ impl Reloader {
         } else {
             // STS and SSO are reached the same way as targets are.
             let stores = Stores::new(config, environment, &self.clock)?;
-            (stores, Some(Clients::new(config)?))
+            let clients = Clients::new(config)?.counted(self.metrics.connections_opened());
+            (stores, Some(clients))
         };
         self.refreshers.add(&stores);
         stores.await_first(FIRST_CREDENTIALS).await;
         self.proxy.serve_anew(Arc::clone(config), &stores, clients.as_ref());
-        self.health.watch(stores.clone());
+        self.operator.follow(Arc::clone(config), stores.clone());
         self.refreshers.leave_only(&stores);
         self.stores = stores;
         if let Some(clients) = clients {

@@ -16,6 +16,7 @@ use crate::config::{Config, LogFormat};
 use crate::credentials::Stores;
 use crate::net::Clients;
 use crate::proxy::{Single, TargetBody, Upstream};
+use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, Output};
 
 /// How long the source of the credentials is waited for.
@@ -56,7 +57,8 @@ async fn call(config: &Config, stores: Stores, single: Single, include: bool) ->
     let Some(store) = stores.of(&target.credentials) else { return Exit::Failure };
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
-    let upstream = Upstream::new(Arc::clone(target), store, Clock::system());
+    let metrics = Metrics::new(Clock::system().now()).target(&target.name); // nobody reads them
+    let upstream = Upstream::new(Arc::clone(target), store, Clock::system(), metrics);
     let exit = match upstream.send_single(&clients, single).await {
         Ok(answer) => show(answer, include).await,
         Err(rejection) => {

@@ -57,7 +57,7 @@ fn inputs(listen: SocketAddr, function: SocketAddr) -> Inputs {
     let flags = Flags {
         target: Some(format!("http://{function}")),
         listen: vec![listen.to_string()],
-        admin: Some("false".to_owned()),
+        admin: Some(beside(listen).to_string()),
         region: Some(REGION.to_owned()),
         service: Some("lambda".to_owned()),
         ..Flags::default()
@@ -65,8 +65,16 @@ fn inputs(listen: SocketAddr, function: SocketAddr) -> Inputs {
     Inputs { flags, ..Inputs::default() }
 }
 
+/// The admin listener's address: the next port, or any where any will do.
+fn beside(listen: SocketAddr) -> SocketAddr {
+    let port = if listen.port() == 0 { 0 } else { listen.port().wrapping_add(1) };
+    SocketAddr::new(listen.ip(), port)
+}
+
 fn banner(app: &App, function: SocketAddr) -> String {
     let url = app.addresses().first().cloned().unwrap_or_default();
+    let page = app.admin_address().map(|address| format!("http://{address}/"));
+    let page = page.unwrap_or_default();
     format!(
         "\n  countersign is listening on {url}\n  \
          and signs for a Function URL with AWS_IAM on http://{function}, which verifies it\n\n  \
@@ -74,6 +82,7 @@ fn banner(app: &App, function: SocketAddr) -> String {
          curl {url}/health\n    \
          curl {url}/process -d '{{\"hello\":\"world\"}}' -H 'content-type: application/json'\n    \
          curl -N {url}/stream\n\n  \
+         What became of each of them is on {page}\n\n  \
          The same request without a signature:\n\n    \
          curl http://{function}/health\n\n  \
          Ctrl-C ends it.\n\n"

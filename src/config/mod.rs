@@ -304,11 +304,28 @@ pub struct Target {
     pub max_in_flight: Option<usize>,
 }
 
+impl Target {
+    /// Its URL, for people.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority, self.base_path)
+    }
+}
+
 /// Where credentials come from; equal sources share one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CredentialsSource {
     /// A profile of the AWS configuration files; none: the AWS chain.
     pub profile: Option<String>,
+}
+
+impl std::fmt::Display for CredentialsSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.profile {
+            None => f.write_str("default"),
+            Some(profile) => write!(f, "profile/{profile}"),
+        }
+    }
 }
 
 /// What becomes of a request that matched.

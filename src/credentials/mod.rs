@@ -97,6 +97,11 @@ impl Stores {
         self.0.iter().find(|(known, _)| known == source).map(|(_, store)| store.clone())
     }
 
+    /// How each store is, by the name of its source.
+    pub fn statuses(&self) -> Vec<(String, Status)> {
+        self.0.iter().map(|(source, store)| (source.to_string(), store.status())).collect()
+    }
+
     /// Whether every store has credentials that have not expired.
     pub fn all_usable(&self) -> bool {
         self.0.iter().all(|(_, store)| store.status().usable)

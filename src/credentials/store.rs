@@ -56,12 +56,15 @@ struct Inner {
     forced: Mutex<Option<Forced>>,
     /// Wakes the refresher early.
     nudge: Notify,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Usable {
     credentials: Arc<SigningCredentials>,
     expires: Option<SystemTime>,
+    loaded: SystemTime,
 }
 
 #[derive(Debug)]
@@ -90,6 +93,14 @@ pub struct Status {
     pub stale: bool,
     /// When they expire.
     pub expires: Option<SystemTime>,
+    /// When they were loaded.
+    pub loaded: Option<SystemTime>,
+    /// The end of their access key's id, by which a person knows it again.
+    pub key_ending: Option<String>,
+    /// Loads that ended well.
+    pub succeeded: u64,
+    /// Loads that did not.
+    pub failed: u64,
     /// Why the last load failed, if it did.
     pub failure: Option<Arc<Failure>>,
 }
@@ -106,6 +117,8 @@ impl Store {
             begun: AtomicU64::new(0),
             forced: Mutex::new(None),
             nudge: Notify::new(),
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }))
     }
 
@@ -194,6 +207,10 @@ impl Store {
             usable,
             stale: current.is_some() && !usable,
             expires: current.as_ref().and_then(|usable| usable.expires),
+            loaded: current.as_ref().map(|usable| usable.loaded),
+            key_ending: current.as_ref().map(|usable| ending(usable.credentials.access_key_id())),
+            succeeded: self.0.succeeded.load(Ordering::Relaxed),
+            failed: self.0.failed.load(Ordering::Relaxed),
             failure: self.failure(),
         }
     }
@@ -239,7 +256,7 @@ impl Store {
         let pause = until_next(&loaded, now, fastrand::f64());
         let Loaded { credentials, expires } = loaded;
         let key = credentials.access_key_id().to_owned();
-        let usable = Usable { credentials: Arc::new(credentials), expires };
+        let usable = Usable { credentials: Arc::new(credentials), expires, loaded: now };
         if let Some(end) = expires.filter(|end| *end <= now) {
             self.keep_the_later(usable);
             return Err(Failure::expired(end));
@@ -249,6 +266,7 @@ impl Store {
         }
         self.0.current.store(Some(Arc::new(usable)));
         self.0.failure.store(None);
+        self.0.succeeded.fetch_add(1, Ordering::Relaxed);
         self.0.loads.send_modify(|count| *count += 1);
         tracing::info!(
             key_id = key,
@@ -284,6 +302,7 @@ impl Store {
         }
         let failed = Failed { why: Arc::new(failure), at: self.0.clock.now() };
         self.0.failure.store(Some(Arc::new(failed)));
+        self.0.failed.fetch_add(1, Ordering::Relaxed);
         self.0.loads.send_modify(|count| *count += 1);
     }
 
@@ -309,6 +328,12 @@ impl Store {
             }
         }
     }
+}
+
+/// No more than four letters of a key's id, and never most of it.
+fn ending(id: &str) -> String {
+    let letters = id.chars().count();
+    id.chars().skip(letters - (letters / 4).min(4)).collect()
 }
 
 /// The time until the next load: ahead of the expiry by a window that grows with the lifetime

@@ -9,6 +9,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use prometheus::IntCounter;
 use tower::BoxError;
 
 use crate::config::Config;
@@ -49,6 +50,12 @@ impl Clients {
         })
     }
 
+    /// The same, with each connection that they open counted.
+    #[must_use]
+    pub fn counted(self, opened: IntCounter) -> Self {
+        Self { connector: self.connector.counted(opened), ..self }
+    }
+
     /// A client that keeps its connections.
     pub fn pooled<B>(&self) -> Client<B>
     where
@@ -82,11 +89,20 @@ impl Clients {
     }
 }
 
-/// Notes that the answer's connection has brought one.
-pub fn mark_answered(answer: &mut Response<Incoming>) {
-    if let Some(history) = answer.extensions_mut().remove::<History>() {
-        history.settle();
-    }
+/// The connection that an answer came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameOn {
+    /// One that was opened for it.
+    New,
+    /// One that had been kept.
+    Kept,
+}
+
+/// Notes that the answer's connection has brought one, to a request that was `sent` then.
+pub fn mark_answered(answer: &mut Response<Incoming>, sent: Instant) -> CameOn {
+    let Some(history) = answer.extensions_mut().remove::<History>() else { return CameOn::New };
+    history.settle();
+    if history.is_older_than(sent) { CameOn::Kept } else { CameOn::New }
 }
 
 /// Whether a send of `moment` failed on a connection that had been open before.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::Connection;
+use prometheus::IntCounter;
 use tower::Service;
 
 use crate::config::{Config, Upstream};
@@ -25,6 +26,7 @@ pub(super) type Stream = MaybeHttpsStream<Tcp>;
 pub struct Connector {
     https: HttpsConnector<Way>,
     deadline: Duration,
+    opened: Option<IntCounter>,
 }
 
 impl Connector {
@@ -43,12 +45,17 @@ impl Connector {
             .https_or_http() // plain http is for loopback, which the configuration has checked
             .enable_http1()
             .wrap_connector(Way::new(&upstream.proxy)?);
-        Ok(Self { https, deadline })
+        Ok(Self { https, deadline, opened: None })
     }
 
     /// The same, with another deadline.
     pub(super) fn within(&self, deadline: Duration) -> Self {
-        Self { https: self.https.clone(), deadline }
+        Self { https: self.https.clone(), deadline, opened: None }
+    }
+
+    /// The same, with each connection that it opens counted.
+    pub(super) fn counted(self, opened: IntCounter) -> Self {
+        Self { opened: Some(opened), ..self }
     }
 }
 
@@ -63,10 +70,18 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let deadline = self.deadline;
+        let count = self.opened.clone();
         let opened = self.https.call(to);
         Box::pin(async move {
             match tokio::time::timeout(deadline, opened).await {
-                Ok(opened) => opened.inspect(settle_handshake).map_err(ConnectError::classify),
+                Ok(Ok(opened)) => {
+                    settle_handshake(&opened);
+                    if let Some(count) = count {
+                        count.inc();
+                    }
+                    Ok(opened)
+                }
+                Ok(Err(error)) => Err(ConnectError::classify(error)),
                 Err(_elapsed) => Err(ConnectError::TimedOut(deadline)),
             }
         })

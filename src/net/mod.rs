@@ -12,7 +12,7 @@ mod tests;
 mod tls;
 mod way;
 
-pub use client::{Client, Clients, mark_answered, was_kept, was_unwritten};
+pub use client::{CameOn, Client, Clients, mark_answered, was_kept, was_unwritten};
 pub use connect::Connector;
 pub use error::ConnectError;
 pub use sdk::sdk_client;

@@ -1,5 +1,6 @@
-//! One line a request, opened on arrival and written when the last byte has left: the record is
-//! written when it is dropped, so that no way out of a request is without one.
+//! One record a request, opened on arrival and closed when the last byte has left: its line in
+//! the access log, its share of the metrics, its place among the last requests. All this is done
+//! when it is dropped, so that no way out of a request is without it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,20 +9,57 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
-use crate::config::{AccessLog, Logged, LoggedPath, Route};
+use crate::config::{Config, Logged, LoggedPath, Route};
+use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
+use crate::proxy::trace::{Trace, TraceId};
 use crate::proxy::upstream::{Attempts, Forbidden};
+use crate::telemetry::metrics::{Limit, Outcome, RouteMetrics};
+use crate::telemetry::recent::Seen;
+use crate::telemetry::{Origin, Telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// What is done with a request once it is over. One a configuration.
+#[derive(Debug)]
+pub(super) struct Observer {
+    config: Arc<Config>,
+    telemetry: Telemetry,
+    /// By the route's index.
+    routes: Vec<RouteMetrics>,
+    unrouted: RouteMetrics,
+}
+
+impl Observer {
+    pub(super) fn new(config: Arc<Config>, telemetry: &Telemetry) -> Self {
+        let metrics = &telemetry.metrics;
+        let routes = config.routes.routes();
+        Self {
+            routes: routes.iter().map(|route| metrics.route(&route.name)).collect(),
+            unrouted: metrics.route(""), // to Prometheus, the same as no such label
+            telemetry: telemetry.clone(),
+            config,
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+}
 
 /// What is known of a request so far.
 #[derive(Debug)]
 pub(super) struct Record {
-    policy: AccessLog,
+    observer: Arc<Observer>,
     arrived: Instant,
-    request: Option<(Method, Uri)>,
-    pub(super) route: Option<Arc<Route>>,
+    method: Method,
+    uri: Uri,
+    /// The index of its route.
+    route: Option<usize>,
     pub(super) bytes_in: u64,
     /// The count of a body that streams, which is complete at the end.
     pub(super) streamed_in: Option<Arc<AtomicU64>>,
@@ -30,28 +68,42 @@ pub(super) struct Record {
     first_byte: Option<Duration>,
     status: Option<StatusCode>,
     origin: Origin,
-    reason: Option<&'static str>,
+    end: End,
     request_id: Option<HeaderValue>,
-    trace_id: Option<HeaderValue>,
+    trace: Trace,
 }
 
-/// Whose answer it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Target,
-    Proxy,
-    /// The client left first.
-    Nobody,
+/// Why a request was not answered, or not whole; nothing where it was.
+#[derive(Clone, Copy, Debug, Default)]
+struct End {
+    reason: Option<&'static str>,
+    /// RFC 9209's word for it.
+    proxy_error: Option<&'static str>,
+    remedy: Option<&'static str>,
 }
+
+/// The client left before the answer did.
+const CLIENT_CLOSED: End = End {
+    reason: Some("client_closed"),
+    proxy_error: None,
+    remedy: Some("the client left first: look at its own time-out"),
+};
+/// The target broke off after the head.
+const RESPONSE_INCOMPLETE: End = End {
+    reason: Some("response_incomplete"),
+    proxy_error: Some("http_response_incomplete"),
+    remedy: Some("the target broke off: look at the function's log"),
+};
 
 impl Record {
     /// A request has arrived.
-    pub(super) fn open(policy: AccessLog, request: &Parts) -> Self {
-        let logged = policy.log != Logged::Off;
+    pub(super) fn open(observer: &Arc<Observer>, request: &Parts) -> Self {
+        let logged = observer.config.access_log.log != Logged::Off;
         Self {
-            policy,
+            observer: Arc::clone(observer),
             arrived: Instant::now(),
-            request: logged.then(|| (request.method.clone(), request.uri.clone())),
+            method: request.method.clone(),
+            uri: request.uri.clone(),
             route: None,
             bytes_in: 0,
             streamed_in: None,
@@ -60,10 +112,16 @@ impl Record {
             first_byte: None,
             status: None,
             origin: Origin::Nobody,
-            reason: Some("client_closed"),
+            end: CLIENT_CLOSED,
             request_id: None,
-            trace_id: if logged { request.headers.get(TRACE_ID).cloned() } else { None },
+            trace: if logged { Trace::of(&request.headers) } else { Trace::default() },
         }
+    }
+
+    /// The route of this index takes it.
+    pub(super) fn routed(&mut self, index: usize) {
+        self.observer.routes[index].began();
+        self.route = Some(index);
     }
 
     /// The head of the target's answer is here.
@@ -71,11 +129,9 @@ impl Record {
         self.first_byte = Some(self.arrived.elapsed());
         self.status = Some(status);
         self.origin = Origin::Target;
-        if self.request.is_some() {
+        if self.is_logged() {
             self.request_id = headers.get(REQUEST_ID).cloned();
-            if let Some(trace) = headers.get(TRACE_ID) {
-                self.trace_id = Some(trace.clone());
-            }
+            self.trace.answered(headers);
         }
     }
 
@@ -83,31 +139,149 @@ impl Record {
     pub(super) fn rejected(&mut self, status: StatusCode, rejection: &Rejection) {
         self.status = Some(status);
         self.origin = Origin::Proxy;
-        self.reason = Some(rejection.code());
+        self.end = End {
+            reason: Some(rejection.code()),
+            proxy_error: Some(rejection.proxy_error()),
+            remedy: Some(rejection.hint()),
+        };
+        match rejection {
+            Rejection::Overloaded(Full::Bodies) => self.shed(Limit::BufferedBodies),
+            Rejection::Overloaded(_) => self.shed(Limit::InFlight),
+            Rejection::Throttled { .. } => {
+                if let Some(index) = self.route {
+                    self.observer.routes[index].throttled();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn shed(&self, limit: Limit) {
+        self.observer.telemetry.metrics.shed(limit);
     }
 
     /// The target broke off after the head.
     pub(super) fn broken(&mut self) {
-        self.reason = Some("response_incomplete");
+        self.end = RESPONSE_INCOMPLETE;
     }
 
     /// The last byte has left.
     pub(super) fn complete(&mut self) {
         if self.origin == Origin::Target {
-            self.reason = self.attempts.refused.map(Forbidden::code);
+            self.end = match self.attempts.refused {
+                Some(forbidden) => self.refused(forbidden),
+                None => End::default(),
+            };
         }
     }
 
+    /// The request met a bug: what its client is told, this record does not hear.
+    fn panicked(&mut self) {
+        let bug = Rejection::Panic;
+        self.rejected(StatusCode::INTERNAL_SERVER_ERROR, &bug);
+    }
+
+    /// The service refused it.
+    fn refused(&self, forbidden: Forbidden) -> End {
+        let service = self.route().map_or("", |route| &route.target.scope.service);
+        End {
+            reason: Some(forbidden.code()),
+            proxy_error: None,
+            remedy: Some(forbidden.remedy(service)),
+        }
+    }
+
+    fn is_logged(&self) -> bool {
+        self.observer.config.access_log.log != Logged::Off
+    }
+
     fn is_wanted(&self, total: Duration) -> bool {
+        let policy = &self.observer.config.access_log;
         let failed = self.status.is_none_or(|status| status.as_u16() >= 400);
-        let broken = self.origin == Origin::Target && self.reason.is_some();
-        let slow = self.policy.slow.is_some_and(|slow| total >= slow);
-        match self.policy.log {
+        let broken = self.origin == Origin::Target && self.end.reason.is_some();
+        let slow = policy.slow.is_some_and(|slow| total >= slow);
+        match policy.log {
             Logged::Off => false,
             _ if failed || broken || slow => true,
             Logged::Errors => false,
-            Logged::All => self.policy.sample >= 1.0 || fastrand::f64() < self.policy.sample,
+            Logged::All => policy.sample >= 1.0 || fastrand::f64() < policy.sample,
         }
+    }
+
+    fn count(&self, total: Duration) {
+        let metrics = self.route.map_or(&self.observer.unrouted, |index| {
+            let metrics = &self.observer.routes[index];
+            metrics.ended();
+            metrics
+        });
+        let outcome = Outcome {
+            method: &self.method,
+            status: self.status,
+            origin: self.origin,
+            reason: self.end.reason,
+            proxy_error: self.end.proxy_error,
+        };
+        metrics.observe(&outcome, total, (self.bytes_in, self.bytes_out));
+    }
+
+    fn remember(&self, total: Duration) {
+        let recent = &self.observer.telemetry.recent;
+        if !recent.is_kept() {
+            return;
+        }
+        let route = self.route().cloned();
+        let seen = Seen {
+            number: 0, // the ring knows
+            ended: self.arrived + total,
+            method: self.method.clone(),
+            path: None,
+            target: route.as_ref().map(|route| Arc::clone(&route.target)),
+            route,
+            status: self.status,
+            origin: self.origin,
+            reason: self.end.reason,
+            remedy: self.end.remedy,
+            attempts: self.attempts.count,
+            took: total,
+            first_byte: self.first_byte,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        };
+        recent.push(seen, self.path());
+    }
+
+    fn route(&self) -> Option<&Arc<Route>> {
+        self.route.map(|index| &self.observer.config.routes.routes()[index])
+    }
+
+    /// The path, where it may be written down.
+    fn path(&self) -> Option<&str> {
+        let full = self.observer.config.access_log.path == LoggedPath::Full;
+        full.then(|| self.uri.path())
+    }
+
+    fn log(&self, total: Duration) {
+        let route = self.route();
+        tracing::info!(
+            target: "access",
+            route = route.map(|route| route.name.as_str()),
+            target_name = route.map(|route| route.target.name.as_str()),
+            method = self.method.as_str(),
+            path = self.path(),
+            status = self.status.map(|status| status.as_u16()),
+            origin = self.origin.name(),
+            reason = self.end.reason,
+            bytes_in = self.bytes_in,
+            bytes_out = self.bytes_out,
+            duration_ms = milliseconds(total),
+            first_byte_ms = self.first_byte.map(milliseconds),
+            sign_ms = milliseconds(self.attempts.signing),
+            attempts = self.attempts.count,
+            aws_request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
+            trace_id = self.trace.w3c().map(TraceId::in_w3c),
+            xray_trace_id = self.trace.xray().map(TraceId::in_xray),
+            "request"
+        );
     }
 }
 
@@ -118,42 +292,12 @@ impl Drop for Record {
             self.bytes_in = passed.load(Ordering::Relaxed);
         }
         if std::thread::panicking() {
-            self.reason = Some("internal");
+            self.panicked();
         }
-        let Some((method, uri)) = self.request.take() else { return };
-        if !self.is_wanted(total) {
-            return;
-        }
-        let route = self.route.as_deref();
-        let path = (self.policy.path == LoggedPath::Full).then(|| uri.path());
-        tracing::info!(
-            target: "access",
-            route = route.map(|route| route.name.as_str()),
-            target_name = route.map(|route| route.target.name.as_str()),
-            method = method.as_str(),
-            path,
-            status = self.status.map(|status| status.as_u16()),
-            origin = self.origin.name(),
-            reason = self.reason,
-            bytes_in = self.bytes_in,
-            bytes_out = self.bytes_out,
-            duration_ms = milliseconds(total),
-            first_byte_ms = self.first_byte.map(milliseconds),
-            sign_ms = milliseconds(self.attempts.signing),
-            attempts = self.attempts.count,
-            aws_request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
-            trace_id = self.trace_id.as_ref().and_then(|id| id.to_str().ok()),
-            "request"
-        );
-    }
-}
-
-impl Origin {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Proxy => "proxy",
-            Self::Nobody => "none",
+        self.count(total);
+        self.remember(total);
+        if self.is_wanted(total) {
+            self.log(total);
         }
     }
 }

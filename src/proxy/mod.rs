@@ -8,6 +8,7 @@ mod headers;
 mod limit;
 mod rejection;
 mod route;
+mod trace;
 mod upstream;
 
 use std::sync::Arc;
@@ -28,11 +29,12 @@ use crate::config::{Config, Route};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
-use crate::proxy::access_log::Record;
+use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::upstream::Senders;
+use crate::telemetry::Telemetry;
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ struct Served {
     config: Arc<Config>,
     /// The upstream of each route, by the route's index.
     upstreams: Vec<Arc<Upstream>>,
+    observer: Arc<Observer>,
     senders: Senders,
     gates: Gates,
     budget: Budget,
@@ -83,9 +86,15 @@ impl Via {
 
 impl Proxy {
     /// A proxy that serves `config`, with credentials from `stores`.
-    pub fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        stores: &Stores,
+        clients: &Clients,
+        clock: &Clock,
+        telemetry: &Telemetry,
+    ) -> Self {
         Self {
-            served: ArcSwap::from_pointee(Served::new(config, stores, clients, clock)),
+            served: ArcSwap::from_pointee(Served::new(config, stores, clients, clock, telemetry)),
             clock: clock.clone(),
             via: Via::new(),
             started: Instant::now(),
@@ -110,7 +119,7 @@ impl Proxy {
         let (mut request, body) = request.into_parts();
         let mut exchange = Exchange {
             body: Inbound::new(&request, body),
-            record: Box::new(Record::open(served.config.access_log, &request)),
+            record: Box::new(Record::open(&served.observer, &request)),
             client,
             permit: None,
         };
@@ -138,7 +147,7 @@ impl Proxy {
         let config = &served.config;
         let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
         let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
-        record.route = Some(Arc::clone(route));
+        record.routed(index);
         *permit = Some(served.gates.enter(index)?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).await?;
@@ -186,9 +195,17 @@ impl Proxy {
 }
 
 impl Served {
-    fn new(config: Arc<Config>, stores: &Stores, clients: &Clients, clock: &Clock) -> Self {
+    fn new(
+        config: Arc<Config>,
+        stores: &Stores,
+        clients: &Clients,
+        clock: &Clock,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let observer = Observer::new(Arc::clone(&config), telemetry);
         Self {
-            upstreams: upstreams(&config, stores, clock, &[]),
+            upstreams: upstreams(&observer, stores, clock, &[]),
+            observer: Arc::new(observer),
             senders: Senders::new(clients),
             gates: Gates::of(&config, None),
             budget: Budget::new(&config.limits),
@@ -204,8 +221,10 @@ impl Served {
         clock: &Clock,
     ) -> Self {
         let same_budget = config.limits.buffered_bodies == self.config.limits.buffered_bodies;
+        let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
         Self {
-            upstreams: upstreams(&config, stores, clock, &self.upstreams),
+            upstreams: upstreams(&observer, stores, clock, &self.upstreams),
+            observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
             gates: Gates::of(&config, Some(&self.gates)),
             budget: if same_budget { self.budget.clone() } else { Budget::new(&config.limits) },
@@ -226,7 +245,7 @@ impl Served {
 
 /// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
 fn upstreams(
-    config: &Config,
+    observer: &Observer,
     stores: &Stores,
     clock: &Clock,
     known: &[Arc<Upstream>],
@@ -240,10 +259,12 @@ fn upstreams(
         if let Some(upstream) = made.iter().chain(known).find(serves) {
             return Arc::clone(upstream);
         }
-        made.push(Arc::new(Upstream::new(Arc::clone(&route.target), store, clock.clone())));
+        let metrics = observer.telemetry().metrics.target(&route.target.name);
+        let upstream = Upstream::new(Arc::clone(&route.target), store, clock.clone(), metrics);
+        made.push(Arc::new(upstream));
         Arc::clone(&made[made.len() - 1])
     };
-    config.routes.routes().iter().map(&mut of_route).collect()
+    observer.config().routes.routes().iter().map(&mut of_route).collect()
 }
 
 /// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was

@@ -233,6 +233,15 @@ enum Piece {
     Param(String),
 }
 
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Param(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 /// A `rewrite` that cannot be filled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // each says itself

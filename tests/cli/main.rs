@@ -451,6 +451,9 @@ fn demo_prints_lines_that_work_and_ends_with_0() {
     assert!(status == 200 && answer.contains("data:"), "{answer}");
     let (status, answer) = ask(url(unsigned), "GET", "", "");
     assert_eq!(status, 403, "unsigned, it is refused: {answer}");
+    let page = banner.split_whitespace().find(|word| word.ends_with('/')).unwrap();
+    let (status, answer) = ask(&format!("{page}requests"), "GET", "", "");
+    assert!(status == 200 && answer.contains("\"/process\""), "{answer}");
     assert_eq!(demo.interrupt(), Some(0));
 }
 

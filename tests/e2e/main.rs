@@ -2,6 +2,8 @@
 //! in between mends what is sent.
 #![allow(clippy::unwrap_used)]
 
+mod access_log;
+mod admin;
 mod answers;
 mod body;
 mod guard;
@@ -11,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod process;
 mod refusals;
 mod rejections;

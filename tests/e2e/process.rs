@@ -155,7 +155,8 @@ async fn a_request_is_one_line_of_the_access_log() {
         ("path", "/orders/7"),
         ("origin", "target"),
         ("aws_request_id", "the-id"),
-        ("trace_id", "Root=1-67891233-abcdef012345678912345678"),
+        ("trace_id", "67891233abcdef012345678912345678"),
+        ("xray_trace_id", "1-67891233-abcdef012345678912345678"),
     ];
     for (field, value) in expected {
         assert_eq!(line[field], value, "{field} of {line}");

@@ -152,6 +152,28 @@ impl Proxy {
         client.answer().await
     }
 
+    /// One request to the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.admin.unwrap()).await.unwrap();
+        let mut client = Wire::new(stream);
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        client.answer().await
+    }
+
+    /// Asks the admin listener until its answer is as it is to be.
+    pub(crate) async fn admin_until(&self, path: &str, fits: impl Fn(&Answer) -> bool) -> Answer {
+        let asked = async {
+            loop {
+                let answer = self.admin(path).await;
+                if fits(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(asked).await
+    }
+
     pub(crate) async fn stop(self) -> Ended {
         self.stop.cancel();
         soon(self.serving).await.unwrap()
@@ -400,6 +422,10 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The stable code of an answer of countersign's own.

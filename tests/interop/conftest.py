@@ -101,3 +101,37 @@ def emulator(caller):
     wait_for(port, process)
     yield f"http://127.0.0.1:{port}"
     stop(process)
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory, caller, emulator):
+    """A proxy before the emulator, as an operator sees it: the URLs of its listener and its admin listener."""
+    folder: Path = tmp_path_factory.mktemp("operated")
+    port, admin = free_port(), free_port()
+    (folder / "t.toml").write_text(f"""
+        listen = ["127.0.0.1:{port}"]
+        admin = "127.0.0.1:{admin}"
+
+        [targets.function]
+        url = "{emulator}"
+        service = "lambda"
+        region = "us-east-1"
+
+        [[routes]]
+        name = "orders"
+        prefix = "/orders"
+        strip_prefix = "/orders"
+        target = "function"
+
+        [[routes]]
+        name = "health"
+        path = "/health"
+        methods = ["GET"]
+        target = "function"
+    """)
+    process = subprocess.Popen(
+        [BINARY, "run", "--config", folder / "t.toml"], env=environment(caller), stdout=subprocess.DEVNULL
+    )
+    wait_for(port, process)
+    yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"
+    stop(process)

@@ -9,11 +9,12 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
 
 use crate::clock::Moment;
-use crate::net::{Client, ConnectError, mark_answered, was_kept, was_unwritten};
+use crate::net::{CameOn, Client, ConnectError, mark_answered, was_kept, was_unwritten};
 use crate::proxy::body::{SentBody, StreamError};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::{Attempts, Outgoing, Upstream};
 use crate::sigv4::{SigningCredentials, Unsigned};
+use crate::telemetry::metrics::Head;
 
 /// What an attempt was signed with, and when it went out.
 pub(super) struct Signed {
@@ -48,18 +49,23 @@ impl Upstream {
         let moment = self.clock.look();
         let request = self.sign(outgoing, &credentials, moment)?;
         let sent = Instant::now();
+        self.metrics.sent(attempts.count, sent - began);
         attempts.signing += sent - began;
         attempts.count += 1;
         let limit = outgoing.timeouts.response_head;
-        match tokio::time::timeout(limit, client.request(request)).await {
+        let came = match tokio::time::timeout(limit, client.request(request)).await {
             Err(_elapsed) => Err(Rejection::ResponseTimeout),
             Ok(Ok(mut response)) => {
-                mark_answered(&mut response);
+                if mark_answered(&mut response, sent) == CameOn::Kept {
+                    self.metrics.reused();
+                }
                 let signed = Signed { credentials, moment, sent };
                 Ok(Ok(Answered { response, signed }))
             }
             Ok(Err(error)) => Ok(Err(Failed { error, sent })),
-        }
+        };
+        self.metrics.observe(&outgoing.method, head(&came), sent.elapsed());
+        came
     }
 
     fn sign(
@@ -114,7 +120,24 @@ impl Outgoing<'_> {
     }
 }
 
+/// What an attempt came to, for the metrics.
+fn head(came: &Result<Result<Answered, Failed>, Rejection>) -> Head {
+    match came {
+        Ok(Ok(answered)) => Head::Answered(answered.response.status()),
+        Ok(Err(failed)) => Head::Failed(failed.kind()),
+        Err(rejection) => Head::Failed(rejection.code()),
+    }
+}
+
 impl Failed {
+    /// Its kind in a word, for the metrics.
+    fn kind(&self) -> &'static str {
+        if client_fault(&self.error).is_some() {
+            return "body_broken";
+        }
+        if self.error.is_connect() { "connect_failed" } else { "upstream_closed" }
+    }
+
     fn may_be_followed(&self, method: &Method) -> bool {
         if self.error.is_connect() {
             return false;

@@ -30,6 +30,7 @@ use crate::proxy::upstream::forbidden::{ERROR_TYPE, Notices};
 use crate::proxy::upstream::recovery::{Recovered, skew};
 use crate::proxy::upstream::retry::Budget;
 use crate::sigv4::Signer;
+use crate::telemetry::metrics::TargetMetrics;
 
 /// A person who calls by hand can end it by hand.
 const WITHOUT_HURRY: ExchangeTimeouts = ExchangeTimeouts {
@@ -47,6 +48,7 @@ pub struct Upstream {
     clock: Clock,
     budget: Budget,
     notices: Notices,
+    metrics: TargetMetrics,
 }
 
 /// The clients that send: one with kept connections, one that opens a new one each time.
@@ -92,10 +94,15 @@ pub(super) struct Attempts {
 
 impl Upstream {
     /// An upstream for `target`.
-    pub fn new(target: Arc<Target>, credentials: Store, clock: Clock) -> Self {
+    pub fn new(
+        target: Arc<Target>,
+        credentials: Store,
+        clock: Clock,
+        metrics: TargetMetrics,
+    ) -> Self {
         let signer = Signer::new(target.scope.clone());
         let (budget, notices) = (Budget::new(), Notices::default());
-        Self { target, signer, credentials, clock, budget, notices }
+        Self { target, signer, credentials, clock, budget, notices, metrics }
     }
 
     /// Whether it reaches this target with credentials of this store.
@@ -191,6 +198,7 @@ impl Upstream {
         let beginning = body.beginning().await;
         let error_type = head.headers.get(ERROR_TYPE).expect("a refusal has it");
         let forbidden = Forbidden::of(error_type, &beginning, skew);
+        self.metrics.auth_failed(forbidden.code());
         if self.recover(forbidden, (&signed, skew), outgoing, recovered).await {
             tracing::debug!(reason = forbidden.code(), "a refused request is sent once more");
             return Looked::Mended(forbidden);

@@ -58,6 +58,7 @@ impl Upstream {
         let learnt = signed.moment.offset.saturating_add(skew);
         let offset = if learnt.abs() < LEAST_SKEW { 0 } else { learnt };
         let before = self.clock.correct(offset);
+        self.metrics.clock_offset(offset as f64);
         if offset == 0 {
             tracing::info!("this machine's clock is right again");
         } else if offset.abs_diff(before) > NOISE.unsigned_abs() {

@@ -20,6 +20,7 @@ use crate::config::load::{Inputs, load};
 use crate::credentials::Stores;
 use crate::secret::Secret;
 use crate::sigv4::SigningCredentials;
+use crate::telemetry::Metrics;
 
 const KEPT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// A test that waits this long has failed.
@@ -57,7 +58,9 @@ impl Bench {
         tokio::spawn(stores.run(stop.clone()));
         let clients = Clients::new(&config).unwrap();
         let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
-        Self { upstream: Arc::new(Upstream::new(target, store, clock)), senders, stop }
+        let metrics = Metrics::new(clock.now()).target(&target.name);
+        let upstream = Arc::new(Upstream::new(target, store, clock, metrics));
+        Self { upstream, senders, stop }
     }
 
     /// Status and attempts of one request.

@@ -1,0 +1,155 @@
+//! The configuration that is served, as JSON by the file's keys. What may be secret is left out:
+//! the values of headers that are set, and the password of a proxy.
+
+use http::Uri;
+use serde_json::{Map, Value, json};
+
+use super::routes;
+use crate::config::{
+    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
+    RetriedMethods, Retries, Roots, Route, Timeouts, Upstream,
+};
+use crate::secret::Secret;
+
+pub(super) fn redacted(config: &Config) -> Value {
+    let listen: Vec<String> = config.listen.iter().map(address).collect();
+    let hosts: Vec<String> = config.guard.hosts.iter().map(routes::host).collect();
+    let targets = config.targets.iter().map(|target| routes::target(target));
+    let routes = config.routes.routes().iter().map(|route| one(route));
+    json!({
+        "listen": listen,
+        "admin": config.admin.map(|address| address.to_string()),
+        "allowed_hosts": hosts,
+        "allowed_origins": if config.guard.any_origin { json!(["*"]) } else { json!(config.guard.origins) },
+        "access_log": {
+            "log": match config.access_log.log {
+                Logged::All => "all",
+                Logged::Errors => "errors",
+                Logged::Off => "off",
+            },
+            "sample": config.access_log.sample,
+            "slow": config.access_log.slow.map(written),
+            "path": match config.access_log.path {
+                LoggedPath::Full => "full",
+                LoggedPath::Route => "route",
+            },
+        },
+        "log": config.log,
+        "error_style": match config.error_style {
+            ErrorStyle::Problem => "problem",
+            ErrorStyle::ApiGateway => "api-gateway",
+        },
+        "workers": config.workers,
+        "upstream": upstream(&config.upstream),
+        "limits": limits(&config.limits),
+        "timeouts": timeouts(&config.timeouts),
+        "shutdown": {
+            "delay": written(config.shutdown.delay),
+            "grace": written(config.shutdown.grace),
+        },
+        "targets": targets.collect::<Vec<_>>(),
+        "routes": routes.collect::<Vec<_>>(),
+    })
+}
+
+fn address(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp { address, .. } => address.to_string(),
+        Listen::Unix { path, .. } => format!("unix:{}", path.display()),
+        Listen::Systemd { name, .. } => format!("systemd:{name}"),
+    }
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    let proxy = match &upstream.proxy {
+        Proxy::None => None,
+        Proxy::Url(url) => Some(without_password(url)),
+        Proxy::Environment { https, .. } => https.as_ref().map(without_password),
+    };
+    json!({
+        "roots": match upstream.roots {
+            Roots::BuiltIn => "built-in",
+            Roots::System => "system",
+        },
+        "ca_file": upstream.ca_pem.is_some(),
+        "proxy": proxy,
+        "idle": written(upstream.idle),
+    })
+}
+
+/// Scheme, host and port: whatever else a proxy's URL says stays here.
+fn without_password(url: &Secret) -> String {
+    let parsed = url.expose().parse::<Uri>().ok();
+    let authority = parsed.as_ref().and_then(Uri::authority);
+    let port = authority.and_then(|known| known.port_u16()).map(|port| format!(":{port}"));
+    match authority {
+        Some(known) => format!("http://{}{}", known.host(), port.unwrap_or_default()),
+        None => "set".to_owned(),
+    }
+}
+
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "connections": limits.connections,
+        "buffered_bodies": limits.buffered_bodies,
+        "header_bytes": limits.header_bytes,
+        "headers": limits.headers,
+    })
+}
+
+fn timeouts(timeouts: &Timeouts) -> Value {
+    json!({
+        "header_read": written(timeouts.header_read),
+        "client_idle": written(timeouts.client_idle),
+        "body_read": written(timeouts.exchange.body_read),
+        "body_total": written(timeouts.body_total),
+        "connect": written(timeouts.connect),
+        "response_head": written(timeouts.exchange.response_head),
+        "response_idle": written(timeouts.exchange.response_idle),
+    })
+}
+
+fn one(route: &Route) -> Value {
+    let mut all = routes::one(route);
+    let own = json!({
+        "target": route.target.name,
+        "authorization": route.authorization.as_ref().map_or("drop", |name| name.as_str()),
+        "request_headers": changes(&route.request_headers),
+        "response_headers": changes(&route.response_headers),
+        "retries": route.retries.as_ref().map(retries),
+        "timeouts": {
+            "body_read": written(route.timeouts.body_read),
+            "response_head": written(route.timeouts.response_head),
+            "response_idle": written(route.timeouts.response_idle),
+        },
+    });
+    if let (Some(all), Value::Object(own)) = (all.as_object_mut(), own) {
+        all.extend::<Map<String, Value>>(own);
+    }
+    all
+}
+
+fn retries(retries: &Retries) -> Value {
+    let on: Vec<u16> = retries.on.iter().map(|status| status.as_u16()).collect();
+    json!({
+        "attempts": retries.attempts,
+        "on": on,
+        "methods": match retries.methods {
+            RetriedMethods::Idempotent => "idempotent",
+            RetriedMethods::All => "all",
+        },
+        "functions_too": retries.answers == RetriedAnswers::OfFunctionsToo,
+    })
+}
+
+/// Names alone: a value may be an API key.
+fn changes(changes: &HeaderChanges) -> Value {
+    let set: Vec<&str> = changes.set.iter().map(|(name, _)| name.as_str()).collect();
+    let remove: Vec<&str> = changes.remove.iter().map(|name| name.as_str()).collect();
+    json!({ "set": set, "remove": remove })
+}
+
+/// As a file would say it.
+fn written(duration: std::time::Duration) -> String {
+    format!("{duration:?}")
+}
