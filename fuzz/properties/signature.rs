@@ -36,7 +36,7 @@ pub(crate) fn holds(request: &[u8]) {
     };
     SIGNER.sign(unsigned, &super::credentials(), super::clock().now());
     head.headers.insert(HOST, host);
-    head.uri = sent.as_str().parse().expect("it came from a URI");
+    head.uri = sent.to_string().parse().expect("it came from a URI");
     if let Err(refusal) = FUNCTION.verify(&head, body) {
         panic!("{refusal}\n{head:?}\n{body:?}");
     }
