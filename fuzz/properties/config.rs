@@ -1,5 +1,7 @@
 //! Any text at all is a configuration or has problems, and whoever reads a problem can mend it.
 
+use std::time::{Duration, Instant};
+
 use countersign::config::Config;
 use countersign::config::problem::Problem;
 use countersign::routing::{Found, Key};
@@ -8,10 +10,16 @@ use http::Method;
 /// Paths that meet every kind of pattern.
 const PATHS: [&str; 6] = ["/", "/a", "/a/b", "/orders/7/", "/%2F", "/a/b/c/d/e/f"];
 
+/// It takes a thousandth of this, unless a pattern in it is compiled to something huge.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Loads the text.
 pub(crate) fn holds(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    match super::of_text(text) {
+    let began = Instant::now();
+    let loaded = super::of_text(text);
+    assert!(began.elapsed() < PATIENCE, "it takes {:?}", began.elapsed());
+    match loaded {
         Ok(config) => {
             config.warnings.iter().for_each(can_be_mended);
             routes(&config);
