@@ -16,13 +16,14 @@ pub(crate) enum Kind {
     StallWithin,
     TooMany,
     Unavailable,
+    Retried,
 }
 
 use Kind::*;
 
 /// Each kind with its share of all requests, in percent, and what it is.
-pub(crate) const KINDS: [(Kind, u32, &str); 13] = [
-    (Get, 40, "GET"),
+pub(crate) const KINDS: [(Kind, u32, &str); 14] = [
+    (Get, 38, "GET"),
     (Post, 20, "POST"),
     (Upload, 5, "upload, held"),
     (ChunkedUpload, 5, "upload, chunked"),
@@ -34,7 +35,8 @@ pub(crate) const KINDS: [(Kind, u32, &str); 13] = [
     (Stall, 1, "target is silent"),
     (StallWithin, 1, "target falls silent"),
     (TooMany, 4, "target answers 429"),
-    (Unavailable, 3, "target answers 503"),
+    (Unavailable, 2, "target answers 503"),
+    (Retried, 3, "some 503, retried"),
 ];
 
 impl Kind {
@@ -92,5 +94,7 @@ pub(crate) fn content(id: u64, size: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(id);
     let mut block = [0; 251];
     random.fill(&mut block);
-    block.iter().copied().cycle().take(size).collect()
+    let mut content = block.repeat(size / block.len() + 1);
+    content.truncate(size);
+    content
 }

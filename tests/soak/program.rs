@@ -147,6 +147,11 @@ response_idle = "500ms"
 target = "only"
 prefix = "/streamedupload"
 payload = "client-digest"
+
+[[routes]]
+target = "only"
+prefix = "/retried"
+retries = {{ attempts = 3, on = [503] }}
 "#
     )
 }
