@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::kinds::{KINDS, Kind, content};
+use crate::program::GENERATION;
 use crate::target::Target;
 
 /// Whoever waits this long was lost.
@@ -160,6 +161,13 @@ pub(crate) async fn warm_up(address: SocketAddr) {
     let id = u64::MAX - 1;
     let outcome = ask(&mut None, address, Kind::Get, id).await;
     assert!(is_right(Kind::Get, id, &outcome), "it does not work at all: {outcome:?}");
+}
+
+/// The generation of the configuration that answers now.
+pub(crate) async fn generation(address: SocketAddr) -> Option<u64> {
+    let mut connection = connect(address).await;
+    let answer = connection.send_request(request(Kind::Get, u64::MAX - 1)).await.ok()?;
+    answer.headers().get(GENERATION)?.to_str().ok()?.parse().ok()
 }
 
 /// One client that asks without a pause.

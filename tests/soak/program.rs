@@ -17,20 +17,26 @@ use tokio::time::{Instant, sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
+const FILE: &str = "countersign.toml";
+
 /// The running program.
 pub(crate) struct Program {
     process: Child,
     pub(crate) address: SocketAddr,
+    target: SocketAddr,
     folder: TempDir,
 }
+
+/// How a configuration is told from the one before: a header of every answer.
+pub(crate) const GENERATION: &str = "x-generation";
 
 impl Program {
     /// Starts it in front of `target`, with credentials from `source`, and waits until it listens.
     pub(crate) async fn start(binary: &str, target: SocketAddr, source: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
-        let file = folder.path().join("countersign.toml");
-        fs::write(&file, configuration(address, target)).unwrap();
+        let file = folder.path().join(FILE);
+        fs::write(&file, configuration(address, target, 0)).unwrap();
         let log = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
         let process = Command::new(binary)
             .args(["run", "--config"])
@@ -45,7 +51,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut program = Self { process, address, folder };
+        let mut program = Self { process, address, target, folder };
         program.listens().await;
         program
     }
@@ -57,6 +63,24 @@ impl Program {
             assert!(ended.is_none() && Instant::now() < until, "{ended:?}: {}", self.said());
             sleep(LOOK).await;
         }
+    }
+
+    /// Has it read another configuration, right or wrong.
+    pub(crate) fn reload(&self, generation: u64, is_right: bool) {
+        let mut text = configuration(self.address, self.target, generation);
+        if !is_right {
+            text.push_str("targte = 1\n");
+        }
+        // in one step, as an editor or a ConfigMap does it
+        let (file, new) = (self.folder.path().join(FILE), self.folder.path().join("new"));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, file).unwrap();
+        self.signal(Signal::SIGHUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.process.id().unwrap()).unwrap();
+        kill(Pid::from_raw(id), signal).unwrap();
     }
 
     fn proc(&self, name: &str) -> PathBuf {
@@ -91,8 +115,7 @@ impl Program {
 
     /// Ends it as an orchestrator does: with nothing under way it goes at once, and with 0.
     pub(crate) async fn end(mut self) -> Result<(), String> {
-        let id = i32::try_from(self.process.id().unwrap()).unwrap();
-        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         let ended = timeout(PATIENCE, self.process.wait()).await;
         let ended = ended.map_err(|_| "it does not end: something is under way still")?;
         let code = ended.unwrap().code();
@@ -110,7 +133,7 @@ impl Program {
     }
 }
 
-fn configuration(address: SocketAddr, target: SocketAddr) -> String {
+fn configuration(address: SocketAddr, target: SocketAddr, generation: u64) -> String {
     format!(
         r#"
 listen = ["{address}"]
@@ -124,6 +147,9 @@ idle = "2s"
 [timeouts]
 response_head = "30s"
 response_idle = "30s"
+
+[defaults]
+response_headers = {{ set = {{ {GENERATION} = "{generation}" }} }}
 
 [targets.only]
 url = "http://{target}"

@@ -1,5 +1,6 @@
 //! The program under load and under faults, for as long as is asked: clients, a target that
-//! misbehaves and a source of credentials that fails, all on loopback. In the end every request is
+//! misbehaves, a source of credentials that fails and a configuration that changes, all on
+//! loopback. In the end every request is
 //! accounted for, and the program is as small and as idle as it was in the beginning.
 //!
 //! `cargo run --example soak -- target/release/countersign 60`
@@ -26,6 +27,8 @@ use target::Target;
 
 /// Connections that ask without a pause.
 const CONNECTIONS: usize = 64;
+/// How often the configuration changes; each fifth is wrong.
+const RELOAD: Duration = Duration::from_secs(1);
 /// How often the program's memory is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// After the load: the pool's idle time, with room for a busy machine.
@@ -50,8 +53,9 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What is asserted in the end: answers, twice-sent requests, memory, descriptors, end.
-const CHECKS: usize = 5;
+/// What is asserted in the end: answers, twice-sent requests, the last configuration, memory,
+/// descriptors, end.
+const CHECKS: usize = 6;
 
 async fn soak(binary: &str, length: Duration) -> Vec<String> {
     let keys = Keys::default();
@@ -61,18 +65,23 @@ async fn soak(binary: &str, length: Duration) -> Vec<String> {
     clients::warm_up(program.address).await;
     let at_first = program.settled(SETTLE, |_| false).await;
 
-    let (score, memory) = under_load(&program, length).await;
+    let (score, memory, generation) = under_load(&program, length).await;
+    let serves = clients::generation(program.address).await;
     let at_last = program.settled(SETTLE, |descriptors| descriptors <= at_first).await;
 
     score.print(&target);
     let thirds = thirds(&memory);
     println!("memory by thirds, MiB    {:.1} {:.1} {:.1}", thirds[0], thirds[1], thirds[2]);
+    println!("{:<24} {generation:>9}", "configuration changed");
     println!("descriptors              {at_first} before, {at_last} after");
     let ended = program.end().await;
 
     let mut failed = score.wrong(&target);
     if let Some(twice) = target.sent_twice() {
         failed.push(twice);
+    }
+    if serves != Some(generation) {
+        failed.push(format!("configuration {generation} was the last, {serves:?} is served"));
     }
     if thirds[2] > thirds[1] * GROWTH {
         failed.push(format!("memory grew from {:.1} to {:.1} MiB", thirds[1], thirds[2]));
@@ -84,24 +93,33 @@ async fn soak(binary: &str, length: Duration) -> Vec<String> {
     failed
 }
 
-/// Asks until the time is over; gives the score and the program's memory meanwhile, in MiB.
-async fn under_load(program: &Program, length: Duration) -> (Score, Vec<f64>) {
+/// Asks until the time is over; gives the score, the program's memory meanwhile, in MiB, and the
+/// generation of its last configuration.
+async fn under_load(program: &Program, length: Duration) -> (Score, Vec<f64>, u64) {
     let until = Instant::now() + length;
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|number| tokio::spawn(clients::ask_until(program.address, until, number as u64)))
         .collect();
     let mut memory = Vec::new();
-    let mut looks = interval(LOOK);
+    let mut generation = 0;
+    let (mut looks, mut reloads) = (interval(LOOK), interval(RELOAD));
     while Instant::now() < until {
-        looks.tick().await;
-        memory.push(program.memory());
+        tokio::select! {
+            _ = looks.tick() => memory.push(program.memory()),
+            _ = reloads.tick() => {
+                generation += 1;
+                program.reload(generation, generation % 5 != 0);
+            }
+        }
     }
+    generation += 1;
+    program.reload(generation, true);
     let mut score = Score::default();
     for client in clients {
         score.add(client.await.unwrap());
     }
-    sleep(LOOK).await; // the target notes what it did after the client has its answer
-    (score, memory)
+    sleep(RELOAD).await; // the target notes what it did after the client has its answer
+    (score, memory, generation)
 }
 
 /// The means of the samples' three thirds.
