@@ -131,4 +131,18 @@ impl Emulator {
         };
         Self(Arc::new(Parts { settings, runtime }))
     }
+
+    /// Judges a request's signature alone, for tests that bring their own sockets or none.
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong with it, as the emulator's log would say.
+    pub fn verify(
+        &self,
+        head: &http::request::Parts,
+        body: &[u8],
+    ) -> Result<(), impl std::error::Error + use<>> {
+        let settings = &self.0.settings;
+        verify::verify(settings, head, body, settings.clock.now()).map(|_known| ())
+    }
 }

@@ -7,20 +7,25 @@ use http::{HeaderMap, HeaderValue};
 use super::escape::{encode_path, recode_query};
 use super::wire::normalise_path;
 
+/// Whether a signature covers this header, besides `host`: what no hop rewrites.
+pub(super) fn is_signed(name: &str) -> bool {
+    name.starts_with("x-amz-") || name == "content-type"
+}
+
 /// The header lines that a signature covers: lower-case name and value, sorted by name, values of
 /// one name in the order of the wire.
 #[derive(Debug)]
 pub(super) struct SignedHeaders<'a>(Vec<(&'a str, &'a HeaderValue)>);
 
 impl<'a> SignedHeaders<'a> {
-    /// `host`, `content-type` and every `x-amz-*`: what no hop rewrites. A `host` among `headers`
-    /// is not the one that is sent.
+    /// `host`, `content-type` and every `x-amz-*`. A `host` among `headers` is not the one that is
+    /// sent.
     pub(super) fn select(host: &'a HeaderValue, headers: &'a HeaderMap) -> Self {
         let mut lines = Vec::with_capacity(8);
         lines.push(("host", host));
         for (name, value) in headers {
             let name = name.as_str();
-            if name.starts_with("x-amz-") || name == "content-type" {
+            if is_signed(name) {
                 lines.push((name, value));
             }
         }

@@ -13,6 +13,7 @@ use super::credentials::SigningCredentials;
 use super::intermediates::Intermediates;
 use super::key::KeySlot;
 use super::stamp::Stamp;
+use super::wire::without_tabs;
 use super::{PayloadHash, Scope, Unsigned};
 
 static DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -45,8 +46,9 @@ impl Signer {
         &self.scope
     }
 
-    /// Leaves exactly one `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where the
-    /// credentials have one, `x-amz-security-token`, whatever an earlier attempt or a client left.
+    /// Writes a tab in what it signs as a space, and leaves exactly one `x-amz-date`,
+    /// `x-amz-content-sha256`, `authorization` and, where the credentials have one,
+    /// `x-amz-security-token`, whatever an earlier attempt or a client left.
     pub fn sign(
         &self,
         mut request: Unsigned<'_>,
@@ -76,6 +78,7 @@ impl Signer {
         now: SystemTime,
     ) -> Intermediates {
         let stamp = Stamp::at(now);
+        without_tabs(request.headers);
         put_headers(request.headers, request.payload, credentials, &stamp);
         let signed = SignedHeaders::select(request.host, request.headers);
         let parts = CanonicalParts {

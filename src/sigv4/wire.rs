@@ -1,9 +1,13 @@
-//! What SigV4 demands of the wire before a request is signed. A path with `//` or dots and a query
-//! with `+` or empty pairs are read in more than one way by those who check a signature, so what
-//! is sent is what every reading agrees on. All else stays byte for byte.
+//! What SigV4 demands of the wire before a request is signed. A path with `//` or dots, a query
+//! with `+` or empty pairs and a signed header with a tab are read in more than one way by those
+//! who check a signature, so what is sent is what every reading agrees on. All else stays byte for
+//! byte.
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderValue};
+
+use super::canonical::is_signed;
 use super::escape::decode_query;
 
 /// The query parameters of a presigned URL. A client's own would contradict our signature.
@@ -65,6 +69,19 @@ pub fn without_presign(query: &str) -> Cow<'_, str> {
         return Cow::Borrowed(query);
     }
     Cow::Owned(joined(query.split('&').filter(|pair| !is_presign(pair)), query.len()))
+}
+
+/// Writes a tab within a signed header as a space: some make one space of any white space, as they
+/// should of several spaces, and some leave a tab alone.
+pub(super) fn without_tabs(headers: &mut HeaderMap) {
+    let signed = headers.iter_mut().filter(|(name, _)| is_signed(name.as_str()));
+    for (_, value) in signed.filter(|(_, value)| value.as_bytes().contains(&b'\t')) {
+        let spaced = value.as_bytes().iter().map(|&byte| if byte == b'\t' { b' ' } else { byte });
+        let spaced = HeaderValue::from_bytes(&spaced.collect::<Vec<u8>>());
+        let mut spaced = spaced.expect("a space is as good as a tab");
+        spaced.set_sensitive(value.is_sensitive());
+        *value = spaced;
+    }
 }
 
 fn is_presign(pair: &str) -> bool {

@@ -119,3 +119,17 @@ proptest! {
         prop_assert_eq!(once.matches("%2B").count(), query.matches("%2B").count());
     }
 }
+
+#[test]
+fn writes_a_tab_as_a_space_where_a_signature_covers_it() {
+    let mut headers = HeaderMap::new();
+    for name in ["x-amz-meta-a", "x-amz-meta-a", "content-type", "x-other"] {
+        headers.append(name, HeaderValue::from_static("a\t \tb"));
+    }
+    headers.insert("x-amz-meta-b", HeaderValue::from_bytes(b"\xe9\t").unwrap());
+    without_tabs(&mut headers);
+    assert_eq!(headers.get_all("x-amz-meta-a").iter().filter(|v| *v == "a   b").count(), 2);
+    assert_eq!(headers["content-type"], "a   b");
+    assert_eq!(headers["x-other"], "a\t \tb");
+    assert_eq!(headers["x-amz-meta-b"].as_bytes(), b"\xe9 ");
+}
