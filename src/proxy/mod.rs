@@ -191,7 +191,7 @@ impl Served {
             upstreams: upstreams(&config, stores, clock, &[]),
             senders: Senders::new(clients),
             gates: Gates::of(&config, None),
-            budget: Budget::new(&config.limits),
+            budget: Budget::new(config.limits.buffered_bodies),
             config,
         }
     }
@@ -203,12 +203,12 @@ impl Served {
         clients: Option<&Clients>,
         clock: &Clock,
     ) -> Self {
-        let same_budget = config.limits.buffered_bodies == self.config.limits.buffered_bodies;
+        self.budget.resize(config.limits.buffered_bodies);
         Self {
             upstreams: upstreams(&config, stores, clock, &self.upstreams),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
             gates: Gates::of(&config, Some(&self.gates)),
-            budget: if same_budget { self.budget.clone() } else { Budget::new(&config.limits) },
+            budget: self.budget.clone(),
             config,
         }
     }
