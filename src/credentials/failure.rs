@@ -51,7 +51,7 @@ impl Failure {
         profile: Option<&str>,
         environment: &Environment,
     ) -> Self {
-        let message = chain(error).split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = one_line(error);
         let named = profile.or(environment.profile.as_deref());
         let hint = match unreadable(environment) {
             Some(file) => {
@@ -61,6 +61,27 @@ impl Failure {
         };
         Self { message, hint }
     }
+
+    /// A role could not be assumed, because there is nothing to assume it with.
+    pub(super) fn of_base(role: &str, why: &Self) -> Self {
+        Self {
+            message: format!("there is nothing to assume `{role}` with: {}", why.message),
+            hint: why.hint.clone(),
+        }
+    }
+
+    /// What an error of STS's `AssumeRole` means.
+    pub(super) fn of_role(error: &(dyn Error + Send + Sync + 'static), role: &str) -> Self {
+        let cause = one_line(error);
+        Self {
+            hint: hint_of_role(&cause, role),
+            message: format!("`{role}` could not be assumed: {cause}"),
+        }
+    }
+}
+
+fn one_line(error: &(dyn Error + 'static)) -> String {
+    chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An error and its causes, by their messages.
@@ -92,6 +113,37 @@ fn hint(message: &str, named: Option<&str>) -> String {
         return "look at the role's trust policy and the pod's service account".to_owned();
     }
     "`aws sts get-caller-identity` with the same environment shows more".to_owned()
+}
+
+fn hint_of_role(message: &str, role: &str) -> String {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["DurationSeconds", "MaxSessionDuration", "session limit"]) {
+        return "write a shorter `duration`, or raise the role's maximum session duration (1 h where \
+                the base is an assumed role itself)"
+            .to_owned();
+    }
+    if says(&["AccessDenied"]) {
+        return format!(
+            "look at the trust policy of `{role}` (who may assume it, and with which external ID), \
+             and whether the base may `sts:AssumeRole` it"
+        );
+    }
+    if says(&[
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "UnrecognizedClient",
+        "SignatureDoesNotMatch",
+    ]) {
+        return "STS does not take the credentials that the role is assumed with: look at their \
+                source, and at this machine's clock"
+            .to_owned();
+    }
+    if says(&["RegionDisabled"]) {
+        return "activate STS for this region in the account, or set AWS_REGION to another"
+            .to_owned();
+    }
+    "look at the way to STS: AWS_REGION, `upstream.proxy`, the VPC endpoint, AWS_ENDPOINT_URL_STS"
+        .to_owned()
 }
 
 /// Every source of the chain was asked, and none is set up.

@@ -139,6 +139,12 @@ impl Store {
         }
     }
 
+    /// Waits until the source has answered once, well or not.
+    pub(super) async fn answered(&self, limit: Duration) {
+        let mut loads = self.0.loads.subscribe();
+        let _ = timeout(limit, loads.wait_for(|count| *count > 0)).await;
+    }
+
     /// What can be given without a wait: fresh ones, and old ones while the source is down.
     fn at_hand(&self) -> Option<Arc<SigningCredentials>> {
         let current = self.0.current.load();
