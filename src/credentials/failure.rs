@@ -51,13 +51,17 @@ impl Failure {
         profile: Option<&str>,
         environment: &Environment,
     ) -> Self {
-        let message = one_line(error);
+        let cause = one_line(error);
         let named = profile.or(environment.profile.as_deref());
         let hint = match unreadable(environment) {
             Some(file) => {
                 format!("`{}` cannot be read by this user: mend its permissions", file.display())
             }
-            None => hint(&message, named),
+            None => hint(&cause, named),
+        };
+        let message = match profile {
+            Some(profile) => format!("profile `{profile}` gave nothing: {cause}"),
+            None => cause,
         };
         Self { message, hint }
     }
@@ -103,6 +107,13 @@ fn hint(message: &str, named: Option<&str>) -> String {
     if says(&["no credentials found in chain", "no providers in chain"]) {
         return named.map_or(NOTHING_FOUND.to_owned(), |_| undefined);
     }
+    // What the SDK says of a profile that has no credentials, and of files without profiles.
+    if says(&["provider was not enabled"]) {
+        return format!(
+            "define profile `{profile}` in ~/.aws/config with a key, a role, SSO or \
+             `credential_process`, or name another one"
+        );
+    }
     if says(&["SSO token", "SSO session", "sso/cache", "cached SSO", "UnauthorizedException"]) {
         return format!("run `aws sso login --profile {profile}`");
     }
@@ -113,6 +124,15 @@ fn hint(message: &str, named: Option<&str>) -> String {
         return "look at the role's trust policy and the pod's service account".to_owned();
     }
     "`aws sts get-caller-identity` with the same environment shows more".to_owned()
+}
+
+/// STS no longer takes, or never took, the credentials that it was asked with.
+const REFUSED: [&str; 3] = ["ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient"];
+
+/// Whether other credentials might have been taken.
+pub(super) fn is_refusal_of_base(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let message = chain(error);
+    REFUSED.iter().any(|code| message.contains(code))
 }
 
 fn hint_of_role(message: &str, role: &str) -> String {

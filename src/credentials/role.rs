@@ -6,9 +6,10 @@ use std::time::Duration;
 use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use tower::BoxError;
 
 use crate::config::AssumeRole;
-use crate::credentials::failure::Failure;
+use crate::credentials::failure::{self, Failure};
 use crate::credentials::source::{Loaded, Loading, Sdk, Source, loaded};
 use crate::credentials::store::{Store, Unavailable};
 use crate::sigv4::SigningCredentials;
@@ -29,7 +30,10 @@ impl Source for AssumedRole {
         Box::pin(async move {
             self.base.answered(BASE).await;
             match self.base.get(Duration::ZERO).await {
-                Ok(base) => self.assume(&base).await,
+                Ok(base) => {
+                    let assumed = self.assume_with_renewal(&base).await;
+                    assumed.map_err(|error| Failure::of_role(&*error, &self.role.arn))
+                }
                 Err(Unavailable::Failed(why)) => Err(Failure::of_base(&self.role.arn, &why)),
                 Err(Unavailable::Pending) => Err(Failure::silent(BASE)),
             }
@@ -38,7 +42,20 @@ impl Source for AssumedRole {
 }
 
 impl AssumedRole {
-    async fn assume(&self, base: &SigningCredentials) -> Result<Loaded, Failure> {
+    /// Credentials of the base may end before their time: then the base has newer ones, or finds
+    /// some.
+    async fn assume_with_renewal(&self, base: &SigningCredentials) -> Result<Loaded, BoxError> {
+        let refused = match self.assume(base).await {
+            Err(error) if failure::is_refusal_of_base(&*error) => error,
+            other => return other,
+        };
+        match self.base.renew(base).await {
+            Some(renewed) => self.assume(&renewed).await,
+            None => Err(refused),
+        }
+    }
+
+    async fn assume(&self, base: &SigningCredentials) -> Result<Loaded, BoxError> {
         let config = self.sdk.loader().credentials_provider(of_sdk(base)).load().await;
         let mut builder = AssumeRoleProvider::builder(&self.role.arn)
             .session_name(&self.role.session_name)
@@ -47,11 +64,7 @@ impl AssumedRole {
         if let Some(external_id) = &self.role.external_id {
             builder = builder.external_id(external_id);
         }
-        let given = builder.build().await.provide_credentials().await;
-        given
-            .map_err(Into::into)
-            .and_then(|given| loaded(&given))
-            .map_err(|error| Failure::of_role(&*error, &self.role.arn))
+        loaded(&builder.build().await.provide_credentials().await?)
     }
 }
 

@@ -105,18 +105,7 @@ fn a_web_identity() {
         if !asked.iter().all(|asked| request.body.contains(asked)) {
             return (400, request.body.clone());
         }
-        let name = "AssumeRoleWithWebIdentity";
-        (
-            200,
-            format!(
-                "<{name}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{name}Result>\
-             <AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/caller/x</Arn>\
-             <AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser><Credentials>\
-             <AccessKeyId>{KEY}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>\
-             <SessionToken>{TOKEN}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
-             </Credentials></{name}Result></{name}Response>"
-            ),
-        )
+        (200, given_by_sts("AssumeRoleWithWebIdentity", KEY))
     });
     let setup = Setup::new().file("jwt", "the-pods-jwt");
     let file = setup.path("jwt");

@@ -5,5 +5,6 @@
 mod chain;
 mod failures;
 mod refresh;
+mod roles;
 mod support;
 mod targets;

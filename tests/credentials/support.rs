@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use tempfile::TempDir;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -127,11 +129,43 @@ fn read(reader: &mut impl BufRead) -> Option<Arrived> {
 
 /// What an agent answers.
 pub(crate) fn given(key: &str) -> String {
+    given_until(key, "2099-01-01T00:00:00Z")
+}
+
+/// What an agent answers, with an expiry of one's own.
+pub(crate) fn given_until(key: &str, expires: &str) -> String {
     format!(
         r#"{{"AccessKeyId":"{key}","SecretAccessKey":"{SECRET}","Token":"{TOKEN}",
-            "Expiration":"2099-01-01T00:00:00Z","Code":"Success","Type":"AWS-HMAC",
+            "Expiration":"{expires}","Code":"Success","Type":"AWS-HMAC",
             "LastUpdated":"2026-01-01T00:00:00Z"}}"#
     )
+}
+
+/// What STS answers to an `action`.
+pub(crate) fn given_by_sts(action: &str, key: &str) -> String {
+    format!(
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>\
+         <AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/caller/x</Arn>\
+         <AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser><Credentials>\
+         <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>\
+         <SessionToken>{TOKEN}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
+         </Credentials></{action}Result></{action}Response>"
+    )
+}
+
+/// What STS answers where it refuses.
+pub(crate) fn refused_by_sts(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
+    )
+}
+
+/// An expiry, from now on.
+pub(crate) fn in_seconds(seconds: u64) -> String {
+    let at = std::time::SystemTime::now() + Duration::from_secs(seconds);
+    DateTime::from(at).fmt(Format::DateTime).unwrap()
 }
 
 /// What to start: a folder that is also the home, variables, and the configuration.
