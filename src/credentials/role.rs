@@ -1,6 +1,8 @@
 //! A role that is assumed with the credentials of another store. All roles of one base share that
 //! store, so the base's own source is asked once for all of them.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_config::sts::AssumeRoleProvider;
@@ -38,6 +40,11 @@ impl Source for AssumedRole {
                 Err(Unavailable::Pending) => Err(Failure::silent(BASE)),
             }
         })
+    }
+
+    /// The base is back: without this, two back-offs would add up.
+    fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.base.recovered())
     }
 }
 

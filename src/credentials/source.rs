@@ -37,6 +37,11 @@ pub type Loading<'a> = Pin<Box<dyn Future<Output = Result<Loaded, Failure>> + Se
 pub trait Source: Debug + Send + Sync {
     /// Asks.
     fn load(&self) -> Loading<'_>;
+
+    /// Ends when another load is worth trying before its time, after one has failed.
+    fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// The same credentials always: for `demo`, and for tests.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use countersign::clock::Clock;
 use tempfile::TempDir;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -164,7 +165,7 @@ pub(crate) fn refused_by_sts(code: &str, message: &str) -> String {
 
 /// An expiry, from now on.
 pub(crate) fn in_seconds(seconds: u64) -> String {
-    let at = std::time::SystemTime::now() + Duration::from_secs(seconds);
+    let at = Clock::system().now() + Duration::from_secs(seconds);
     DateTime::from(at).fmt(Format::DateTime).unwrap()
 }
 
