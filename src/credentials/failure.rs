@@ -120,6 +120,11 @@ fn hint(message: &str, named: Option<&str>) -> String {
     if says(&["could not find profile", "profile `", "was not defined"]) {
         return undefined;
     }
+    if says(&["auth token could not be used as an HTTP header"]) {
+        return "the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names, or the variable \
+                AWS_CONTAINER_AUTHORIZATION_TOKEN, holds a newline: the token ends without one"
+            .to_owned();
+    }
     if says(&["AssumeRoleWithWebIdentity", "WebIdentity", "web identity"]) {
         return "look at the role's trust policy and the pod's service account".to_owned();
     }

@@ -128,6 +128,11 @@ fn read(reader: &mut impl BufRead) -> Option<Arrived> {
     Some(request)
 }
 
+/// The loopback addresses of this machine: not each has IPv6.
+pub(crate) fn loopbacks() -> Vec<&'static str> {
+    ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|at| TcpListener::bind(at).is_ok()).collect()
+}
+
 /// What an agent answers.
 pub(crate) fn given(key: &str) -> String {
     given_until(key, "2099-01-01T00:00:00Z")
@@ -176,6 +181,7 @@ pub(crate) struct Setup {
     pub(crate) target: Stub,
     pub(crate) config: String,
     pub(crate) uid: Option<u32>,
+    pub(crate) listen: SocketAddr,
 }
 
 impl Setup {
@@ -189,7 +195,8 @@ impl Setup {
         );
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join(".aws")).unwrap();
-        let setup = Self { home, variables: Vec::new(), target, config, uid: None };
+        let listen = ([127, 0, 0, 1], 0).into();
+        let setup = Self { home, variables: Vec::new(), target, config, uid: None, listen };
         setup.with("AWS_EC2_METADATA_DISABLED", "true")
     }
 
@@ -216,8 +223,9 @@ impl Setup {
 
     pub(crate) fn start(self) -> Running {
         let config = self.home.path().join("countersign.toml");
-        let top = "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nlog = \"trace\"\n";
-        fs::write(&config, format!("{top}{}", self.config)).unwrap();
+        let top = "admin = \"127.0.0.1:0\"\nlog = \"trace\"\n";
+        let listen = format!("listen = [\"{}\"]\n", self.listen);
+        fs::write(&config, format!("{listen}{top}{}", self.config)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.args(["run", "--config"]).arg(&config);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home.path());
@@ -235,7 +243,7 @@ impl Setup {
             from.split_once('"').unwrap().0.parse().unwrap()
         };
         let (listen, admin) = (address("listen"), address("admin"));
-        Running { child, output, listen, admin, target: self.target, _home: self.home }
+        Running { child, output, listen, admin, target: self.target, home: self.home }
     }
 }
 
@@ -289,7 +297,7 @@ pub(crate) struct Running {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) target: Stub,
-    _home: TempDir,
+    pub(crate) home: TempDir,
 }
 
 impl Running {
