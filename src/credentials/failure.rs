@@ -85,7 +85,20 @@ impl Failure {
 }
 
 fn one_line(error: &(dyn Error + 'static)) -> String {
-    chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = chain(error).split_whitespace().collect::<Vec<_>>().join(" ");
+    without_request_id(line)
+}
+
+/// Each attempt has an id of its own, and the same failure again is to be known as the same.
+fn without_request_id(mut line: String) -> String {
+    const NAME: &str = "aws_request_id: \"";
+    while let Some(from) = line.find(NAME) {
+        let value = from + NAME.len();
+        let Some(length) = line[value..].find('"') else { break };
+        let from = if line[..from].ends_with(", ") { from - 2 } else { from };
+        line.replace_range(from..=value + length, "");
+    }
+    line
 }
 
 /// An error and its causes, by their messages.
@@ -189,4 +202,20 @@ fn unreadable(environment: &Environment) -> Option<PathBuf> {
     files.into_iter().flatten().find(|file| {
         std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_request_id;
+
+    #[test]
+    fn an_id_of_one_request_is_no_part_of_a_failure() {
+        let told = |line: &str| without_request_id(line.to_owned());
+        let with = r#"denied: Error { code: "AccessDenied", aws_request_id: "0a-1" }: again"#;
+        assert_eq!(told(with), r#"denied: Error { code: "AccessDenied" }: again"#);
+        assert_eq!(told(r#"Error { aws_request_id: "1" }"#), "Error {  }");
+        for without in ["denied", r#"aws_request_id: "cut"#] {
+            assert_eq!(told(without), without);
+        }
+    }
 }
