@@ -14,8 +14,8 @@ class Agent:
     """Gives credentials that live for `lifetime` seconds, new ones at each request; every one is
     remembered with its end, and each request with its time."""
 
-    def __init__(self, lifetime: float, host: str = "127.0.0.1", port: int = 0):
-        self.lifetime, self.mood = lifetime, "up"
+    def __init__(self, lifetime: float, host: str = "127.0.0.1", port: int = 0, token: str | None = None):
+        self.lifetime, self.mood, self.token = lifetime, "up", token
         self.asked: list[float] = []
         self.ends: dict[str, float] = {}
         agent = self
@@ -23,6 +23,8 @@ class Agent:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 agent._answer(self)
+
+            do_PUT = do_GET
 
             def log_message(self, *_):
                 pass
@@ -49,8 +51,14 @@ class Agent:
             time.sleep(60)
         if self.mood != "up":
             return request.send_error(500)
-        body = json.dumps(self.issue()).encode()
+        if request.headers["authorization"] != self.token:
+            return request.send_error(401)
+        self._send(request, json.dumps(self.issue()))
+
+    def _send(self, request: BaseHTTPRequestHandler, text: str):
+        body = text.encode()
         request.send_response(200)
+        request.send_header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         request.send_header("content-length", str(len(body)))
         request.end_headers()
         request.wfile.write(body)
@@ -77,6 +85,28 @@ class Agent:
 
     def secrets(self) -> list[str]:
         return [value for key in self.ends for value in (secret_of(key), token_of(key))]
+
+
+class Imds(Agent):
+    """Version 2 of the instance's metadata service: nothing without a token that was asked for by PUT."""
+
+    TOKEN, ROLES = "AQAAAtoken-of-imds==", "/latest/meta-data/iam/security-credentials/"
+
+    def _answer(self, request: BaseHTTPRequestHandler):
+        self.asked.append(time.time())
+        lifetime = request.headers["x-aws-ec2-metadata-token-ttl-seconds"]
+        if (request.command, request.path) == ("PUT", "/latest/api/token") and lifetime:
+            return self._send(request, self.TOKEN)
+        if request.command != "GET" or request.headers["x-aws-ec2-metadata-token"] != self.TOKEN:
+            return request.send_error(401)
+        if request.path == self.ROLES:
+            return self._send(request, "the-role")
+        if request.path == self.ROLES + "the-role":
+            return self._send(request, json.dumps({"Code": "Success", "Type": "AWS-HMAC", **self.issue()}))
+        request.send_error(404)
+
+    def secrets(self) -> list[str]:
+        return [self.TOKEN, *super().secrets()]
 
 
 def secret_of(key: str) -> str:

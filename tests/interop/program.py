@@ -15,6 +15,19 @@ from conftest import BINARY, free_port, stop, wait_for
 SIGNATURE = re.compile(r"[0-9a-f]{64}")
 
 
+def one_target(port: int) -> str:
+    """A configuration that sends everything to one http target."""
+    return f"""
+        [targets.all]
+        url = "http://127.0.0.1:{port}"
+        service = "lambda"
+        region = "us-east-1"
+
+        [[routes]]
+        target = "all"
+    """
+
+
 class Program:
     def __init__(self, folder: Path, config: str, **variables: str):
         self.port, self.admin, self.log = free_port(), free_port(), folder / "log"

@@ -5,18 +5,9 @@ import signal
 import time
 
 from agent import Agent
-from program import Load, Program
+from program import Load, Program, one_target
 from upstream import Upstream
 
-TARGET = """
-[targets.all]
-url = "http://127.0.0.1:{port}"
-service = "lambda"
-region = "us-east-1"
-
-[[routes]]
-target = "all"
-"""
 #: The longest pause after a failed load, with what the load itself and a busy machine take.
 BACK_OFF = 10 + 3
 
@@ -27,7 +18,7 @@ def gaps(times: list[float]) -> list[float]:
 
 def test_credentials_of_twenty_seconds_under_load(tmp_path):
     with Agent(lifetime=20) as agent, Upstream(agent.valid_caller) as upstream:
-        config = TARGET.format(port=upstream.port)
+        config = one_target(upstream.port)
         program = Program(tmp_path, config, AWS_CONTAINER_CREDENTIALS_FULL_URI=agent.url)
         with program, Load(program, rate=200) as load:
             time.sleep(60)
@@ -41,7 +32,7 @@ def test_credentials_of_twenty_seconds_under_load(tmp_path):
 def test_a_source_that_is_down_and_comes_back(tmp_path):
     # Asked again from half of the lifetime on: it is down from before that until after the end.
     with Agent(lifetime=80) as agent, Upstream(agent.caller) as upstream:
-        config = TARGET.format(port=upstream.port)
+        config = one_target(upstream.port)
         program = Program(tmp_path, config, AWS_CONTAINER_CREDENTIALS_FULL_URI=agent.url)
         with program, Load(program, rate=50) as load:
             program.until(200)
@@ -67,7 +58,7 @@ def test_a_source_that_is_down_and_comes_back(tmp_path):
 
 def test_a_process_that_stood_still_past_an_expiry(tmp_path):
     with Agent(lifetime=12) as agent, Upstream(agent.valid_caller) as upstream:
-        config = TARGET.format(port=upstream.port)
+        config = one_target(upstream.port)
         program = Program(tmp_path, config, AWS_CONTAINER_CREDENTIALS_FULL_URI=agent.url)
         with program:
             assert program.get().status_code == 200
