@@ -41,7 +41,11 @@ impl Stores {
         environment: &[(String, String)],
         clock: &Clock,
     ) -> Result<Self, SetupError> {
-        Self { of_targets: Arc::default(), bases: Arc::default() }.renewed(config, environment, clock)
+        Self { of_targets: Arc::default(), bases: Arc::default() }.renewed(
+            config,
+            environment,
+            clock,
+        )
     }
 
     /// The stores of another configuration; a source that was there keeps its store.

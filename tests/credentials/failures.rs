@@ -27,10 +27,15 @@ fn without_any_source_nothing_leaves() {
 #[test]
 fn a_profile_of_sso_without_login_says_how_to_log_in() {
     let start = |config: &str| {
-        let running = Setup::new().file(".aws/config", config).with("AWS_PROFILE", "dev").start();
-        let line = running.output.wait_for("credentials could not be loaded");
-        assert!(line.contains("aws sso login --profile dev"), "{line}");
-        running.stop();
+        let by_variable = Setup::new().with("AWS_PROFILE", "dev");
+        let mut by_file = Setup::new();
+        by_file.config.insert_str(0, "credentials.profile = \"dev\"\n");
+        for setup in [by_variable, by_file] {
+            let running = setup.file(".aws/config", config).start();
+            let line = running.output.wait_for("credentials could not be loaded");
+            assert!(line.contains("aws sso login --profile dev"), "{line}");
+            running.stop();
+        }
     };
     start(
         "[profile dev]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = dev\n\
