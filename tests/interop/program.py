@@ -32,12 +32,13 @@ class Program:
     def __init__(self, folder: Path, config: str, **variables: str):
         self.port, self.admin, self.log = free_port(), free_port(), folder / "log"
         listen = f'listen = ["127.0.0.1:{self.port}"]\nadmin = "127.0.0.1:{self.admin}"\nlog = "trace"\n'
-        (folder / "countersign.toml").write_text(listen + config)
+        self.file = folder / "countersign.toml"
+        self.file.write_text(listen + config)
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true", **variables
         }  # fmt: skip
-        self.command = [BINARY, "run", "--config", folder / "countersign.toml"]
+        self.command = [BINARY, "run", "--config", self.file]
 
     def __enter__(self):
         with self.log.open("wb") as log:

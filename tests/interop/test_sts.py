@@ -2,6 +2,8 @@
 botocore. The target judges by what STS says that it gave."""
 
 import json
+import signal
+import time
 
 import boto3
 import moto.settings
@@ -107,20 +109,27 @@ def test_a_role_with_an_external_id(sts, tmp_path):
         program.gives_nothing_away(sts.secrets(), upstream.signatures())
 
 
-def test_two_roles_on_sixty_four_connections(sts, tmp_path):
-    sts.role("one", f"iam::{ACCOUNT}:user/me")
-    sts.role("two", f"iam::{ACCOUNT}:user/me")
+def test_roles_never_mix_on_sixty_four_connections_and_over_a_reload(sts, tmp_path):
+    for name in ("one", "two", "three"):
+        sts.role(name, f"iam::{ACCOUNT}:user/me")
     sts.check_everything()
     with Upstream(sts.caller) as upstream:
         config = "".join(target(name, upstream.port, assume(name)) for name in ("one", "two"))
         with Program(tmp_path, config, **sts.environment()) as program:
             program.until(200)
             with Load(program, 80, 32, "/one") as one, Load(program, 80, 32, "/two") as two:
-                while one.sent < 300 or two.sent < 300:
-                    assert one.faults + two.faults == []
-        assert one.faults + two.faults == []
+                time.sleep(2)
+                assert program.get("/three").status_code == 404
+                with program.file.open("a") as file:
+                    file.write(target("three", upstream.port, assume("three")))
+                program.process.send_signal(signal.SIGHUP)
+                while program.get("/three").status_code == 404:
+                    time.sleep(0.05)
+                assert program.get("/three").status_code == 200
+                time.sleep(2)
+        assert one.faults + two.faults == [] and min(one.sent, two.sent) > 100
         role_of = {given.access_key_id: given.role_arn.rpartition("/")[2] for given in sts.given()}
-        assert len(role_of) == 2, "each role was asked for once"
+        assert sorted(role_of.values()) == ["one", "three", "two"], "each role was asked for once"
         for signed in upstream.arrived:
             assert signed.target == f"/{role_of[signed.key]}"
         program.gives_nothing_away(sts.secrets(), upstream.signatures())

@@ -49,6 +49,11 @@ class Upstream:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)  # connections that are still open
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
 
     async def _serve(self, reader, writer):
         try:
