@@ -127,27 +127,17 @@ impl Stores {
         find(&self.of_targets, source)
     }
 
-    /// How each store is, by the name of its source. Sources that differ only in what their names
-    /// do not tell are numbered: a metric takes a name once.
+    /// How each store is, by the name of its source.
     pub fn statuses(&self) -> Vec<(String, Status)> {
-        let mut names: Vec<String> = Vec::new();
-        let sources = self.of_targets.iter().chain(self.bases.iter());
-        let named = sources.map(|(source, store)| {
-            let name = source.to_string();
-            names.push(name.clone());
-            let name = match names.iter().filter(|known| **known == name).count() {
-                1 => name,
-                number => format!("{name}#{number}"),
-            };
-            (name, store.status())
-        });
-        named.collect()
+        let mut statuses = self.statuses_of_targets();
+        statuses.extend(named(&self.bases));
+        statuses
     }
 
-    /// Whether every store that a target signs with has credentials that have not expired. What
-    /// roles are assumed with may be down for as long as the roles' own credentials last.
-    pub fn all_usable(&self) -> bool {
-        self.of_targets.iter().all(|(_, store)| store.status().usable)
+    /// How each store is that a target signs with. What roles are assumed with may be down for as
+    /// long as the roles' own credentials last.
+    pub fn statuses_of_targets(&self) -> Vec<(String, Status)> {
+        named(&self.of_targets)
     }
 
     /// Loads and refreshes until `stop`.
@@ -174,4 +164,19 @@ impl Stores {
 
 fn find(stores: &[(CredentialsSource, Store)], source: &CredentialsSource) -> Option<Store> {
     stores.iter().find(|(known, _)| known == source).map(|(_, store)| store.clone())
+}
+
+/// Sources that differ only in what their names do not tell (an external ID, a duration) are
+/// numbered: a metric takes a name once.
+fn named(stores: &[(CredentialsSource, Store)]) -> Vec<(String, Status)> {
+    let mut names: Vec<String> = Vec::new();
+    let status = |(source, store): &(CredentialsSource, Store)| {
+        names.push(source.to_string());
+        let name = source.to_string();
+        match names.iter().filter(|known| **known == name).count() {
+            1 => (name, store.status()),
+            number => (format!("{name}#{number}"), store.status()),
+        }
+    };
+    stores.iter().map(status).collect()
 }

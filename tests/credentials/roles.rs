@@ -255,3 +255,20 @@ fn sts_is_the_regions_own() {
     let dual_stack = first_asked_for(Setup::new().with("AWS_USE_DUALSTACK_ENDPOINT", "true"));
     assert_eq!(dual_stack, connect("sts.us-east-1.api.aws"));
 }
+
+#[test]
+fn each_source_has_a_name_of_its_own_in_the_metrics() {
+    let sts = sts();
+    let setup = Setup::new().with_keys().with("AWS_ENDPOINT_URL_STS", &sts.url());
+    let with_id = role("one").replace("\" }", "\", external_id = \"the-id\" }");
+    let running = targets(setup, &[("one", &role("one")), ("other", &with_id)]).start();
+    assert_eq!((running.get("/one/1").0, running.get("/other/1").0), (200, 200));
+    let metrics = get(running.admin, "/metrics").1;
+    let named = "/arn:aws:iam::111122223333:role/one/countersign";
+    for source in ["default".to_owned(), format!("default{named}"), format!("default{named}#2")] {
+        let line = format!("countersign_credentials_usable{{source=\"{source}\"}} 1");
+        assert!(metrics.contains(&line), "no {line} in:\n{metrics}");
+    }
+    assert!(!metrics.contains("the-id"), "{metrics}");
+    running.stop();
+}

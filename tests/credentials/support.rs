@@ -342,7 +342,7 @@ impl Drop for Running {
     }
 }
 
-fn get(from: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(from: SocketAddr, path: &str) -> (u16, String) {
     let mut connection = TcpStream::connect(from).unwrap();
     connection.set_read_timeout(Some(LIMIT)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

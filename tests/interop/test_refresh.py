@@ -46,10 +46,12 @@ def test_a_source_that_is_down_and_comes_back(tmp_path):
             time.sleep(3)
             for _ in range(15):
                 assert (program.health("/readyz"), program.health("/livez")) == (503, 200)
+                assert 'countersign_credentials_stale{source="default"} 1' in program.metrics()
                 time.sleep(1)
             assert agent.ends == first and {signed.key for signed in upstream.arrived} == set(first)
             agent.mood = "up"
             program.until(200, within=BACK_OFF)
+            assert 'countersign_credentials_stale{source="default"} 0' in program.metrics()
             time.sleep(1)
         assert load.faults == [] and load.sent > 1000, (load.sent, load.faults[:5])
         assert upstream.arrived[-1].key not in first, "it still signs with the old ones"
