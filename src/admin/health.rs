@@ -54,7 +54,7 @@ impl Health {
     pub(super) fn ready(&self) -> Probe {
         // A configuration that is wrong would have kept the process from getting here.
         let mut checks = vec![Check::of("configuration", Ok(()))];
-        for (source, status) in self.credentials() {
+        for (source, status) in self.0.stores.load().statuses_of_targets() {
             checks.push(Check::of(format!("credentials/{source}"), usable(&status)));
         }
         let draining = self.0.draining.load(Ordering::Relaxed);

@@ -18,6 +18,10 @@ pub(super) const MAX_BODY: u64 = 6 << 20;
 pub(super) const MAX_BODY_EXECUTE_API: u64 = 10 << 20;
 /// Where the AWS Lambda Web Adapter can pick a client's own `Authorization` up.
 pub(super) const AUTHORIZATION: &str = "x-forwarded-authorization";
+/// What CloudTrail calls a session of an assumed role.
+pub(super) const SESSION_NAME: &str = "countersign";
+/// STS's own default, and the most that it gives where the base is an assumed role itself.
+pub(super) const SESSION: Duration = Duration::from_secs(60 * 60);
 /// Only the user of the process may connect to a unix socket.
 pub(super) const SOCKET_MODE: u32 = 0o600;
 

@@ -1,7 +1,8 @@
-//! Credentials: where they come from ([`source`]), what went wrong ([`failure`]), and the store
-//! that always has the last good ones at hand ([`store`]).
+//! Credentials: where they come from ([`source`], and roles assumed with those), what went wrong
+//! ([`failure`]), and the store that always has the last good ones at hand ([`store`]).
 
 pub mod failure;
+mod role;
 pub mod source;
 pub mod store;
 
@@ -15,14 +16,19 @@ pub use failure::Failure;
 pub use store::{Status, Store, Unavailable};
 
 use crate::clock::Clock;
-use crate::config::{Config, CredentialsSource};
-use crate::credentials::source::{Chain, Environment, Fixed, Source};
+use crate::config::{Config, CredentialsSource, Target};
+use crate::credentials::role::AssumedRole;
+use crate::credentials::source::{Chain, Environment, Fixed, Sdk, Source};
 use crate::net::{Connector, SetupError};
 use crate::sigv4::SigningCredentials;
 
 /// One store for each distinct source of the configuration.
 #[derive(Clone, Debug)]
-pub struct Stores(Arc<Vec<(CredentialsSource, Store)>>);
+pub struct Stores {
+    of_targets: Arc<Vec<(CredentialsSource, Store)>>,
+    /// What roles are assumed with, where no target signs with it.
+    bases: Arc<Vec<(CredentialsSource, Store)>>,
+}
 
 impl Stores {
     /// The stores of a configuration. Nothing is loaded before [`Stores::run`].
@@ -35,7 +41,11 @@ impl Stores {
         environment: &[(String, String)],
         clock: &Clock,
     ) -> Result<Self, SetupError> {
-        Self(Arc::default()).renewed(config, environment, clock)
+        Self { of_targets: Arc::default(), bases: Arc::default() }.renewed(
+            config,
+            environment,
+            clock,
+        )
     }
 
     /// The stores of another configuration; a source that was there keeps its store.
@@ -51,24 +61,44 @@ impl Stores {
     ) -> Result<Self, SetupError> {
         let connector = Connector::new(config)?;
         let environment = Environment::of(environment);
-        let mut stores: Vec<(CredentialsSource, Store)> = Vec::new();
-        for target in &config.targets {
-            if stores.iter().all(|(known, _)| *known != target.credentials) {
-                if let Some(store) = self.of(&target.credentials) {
-                    stores.push((target.credentials.clone(), store));
-                    continue;
-                }
-                let chain = Chain {
-                    profile: target.credentials.profile.clone(),
-                    region: target.scope.region.clone(),
-                    environment: environment.clone(),
-                    connector: connector.clone(),
-                };
-                let store = Store::new(Box::new(chain), clock.clone());
-                stores.push((target.credentials.clone(), store));
+        let sdk = |target: &Target| Sdk {
+            profile: target.credentials.profile.clone(),
+            region: target.scope.region.clone(),
+            connector: connector.clone(),
+        };
+        // Without a role: with what a target signs, or with what its role is assumed.
+        let base = |target: &Target| {
+            let source = target.credentials.base();
+            self.of(&source).or_else(|| find(&self.bases, &source)).unwrap_or_else(|| {
+                let chain = Chain { sdk: sdk(target), environment: environment.clone() };
+                Store::new(Box::new(chain), clock.clone())
+            })
+        };
+        let (mut of_targets, mut bases) = (Vec::new(), Vec::new());
+        for target in config.targets.iter().filter(|target| target.credentials.is_base()) {
+            if find(&of_targets, &target.credentials).is_none() {
+                of_targets.push((target.credentials.clone(), base(target)));
             }
         }
-        Ok(Self(Arc::new(stores)))
+        for target in &config.targets {
+            let source = &target.credentials;
+            let Some(role) = &source.assume_role else { continue };
+            if find(&of_targets, source).is_some() {
+                continue;
+            }
+            let known = find(&of_targets, &source.base()).or_else(|| find(&bases, &source.base()));
+            let base = known.unwrap_or_else(|| {
+                let base = base(target);
+                bases.push((source.base(), base.clone()));
+                base
+            });
+            let store = self.of(source).unwrap_or_else(|| {
+                let assumed = AssumedRole { role: role.clone(), base, sdk: sdk(target) };
+                Store::new(Box::new(assumed), clock.clone())
+            });
+            of_targets.push((source.clone(), store));
+        }
+        Ok(Self { of_targets: Arc::new(of_targets), bases: Arc::new(bases) })
     }
 
     /// Every source of `config` gives these credentials.
@@ -89,37 +119,40 @@ impl Stores {
                 stores.push((of.clone(), Store::new(source(of), clock.clone())));
             }
         }
-        Self(Arc::new(stores))
+        Self { of_targets: Arc::new(stores), bases: Arc::default() }
     }
 
     /// The store of a source; none where no target of the configuration named it.
     pub fn of(&self, source: &CredentialsSource) -> Option<Store> {
-        self.0.iter().find(|(known, _)| known == source).map(|(_, store)| store.clone())
+        find(&self.of_targets, source)
     }
 
     /// How each store is, by the name of its source.
     pub fn statuses(&self) -> Vec<(String, Status)> {
-        self.0.iter().map(|(source, store)| (source.to_string(), store.status())).collect()
+        let mut statuses = self.statuses_of_targets();
+        statuses.extend(named(&self.bases));
+        statuses
     }
 
-    /// Whether every store has credentials that have not expired.
-    pub fn all_usable(&self) -> bool {
-        self.0.iter().all(|(_, store)| store.status().usable)
+    /// How each store is that a target signs with. What roles are assumed with may be down for as
+    /// long as the roles' own credentials last.
+    pub fn statuses_of_targets(&self) -> Vec<(String, Status)> {
+        named(&self.of_targets)
     }
 
     /// Loads and refreshes until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let refreshers = TaskTracker::new();
-        for (_, store) in self.0.iter() {
+        for store in self.all() {
             refreshers.spawn(store.clone().run(stop.clone()));
         }
         refreshers.close();
         refreshers.wait().await;
     }
 
-    /// Every store.
+    /// Every store: those that targets sign with, and those that roles are assumed with.
     pub fn all(&self) -> impl Iterator<Item = &Store> {
-        self.0.iter().map(|(_, store)| store)
+        self.of_targets.iter().chain(self.bases.iter()).map(|(_, store)| store)
     }
 
     /// Waits until each store has credentials or has failed to get any, for `patience` at most.
@@ -127,4 +160,23 @@ impl Stores {
         let first = self.all().map(|store| async move { drop(store.get(patience).await) });
         futures_util::future::join_all(first).await;
     }
+}
+
+fn find(stores: &[(CredentialsSource, Store)], source: &CredentialsSource) -> Option<Store> {
+    stores.iter().find(|(known, _)| known == source).map(|(_, store)| store.clone())
+}
+
+/// Sources that differ only in what their names do not tell (an external ID, a duration) are
+/// numbered: a metric takes a name once.
+fn named(stores: &[(CredentialsSource, Store)]) -> Vec<(String, Status)> {
+    let mut names: Vec<String> = Vec::new();
+    let status = |(source, store): &(CredentialsSource, Store)| {
+        names.push(source.to_string());
+        let name = source.to_string();
+        match names.iter().filter(|known| **known == name).count() {
+            1 => (name, store.status()),
+            number => (format!("{name}#{number}"), store.status()),
+        }
+    };
+    stores.iter().map(status).collect()
 }

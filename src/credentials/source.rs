@@ -8,10 +8,13 @@ use std::time::SystemTime;
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use tower::BoxError;
 
 use crate::credentials::failure::Failure;
 use crate::net::{Connector, sdk_client};
@@ -34,6 +37,11 @@ pub type Loading<'a> = Pin<Box<dyn Future<Output = Result<Loaded, Failure>> + Se
 pub trait Source: Debug + Send + Sync {
     /// Asks.
     fn load(&self) -> Loading<'_>;
+
+    /// Ends when another load is worth trying before its time, after one has failed.
+    fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// The same credentials always: for `demo`, and for tests.
@@ -76,50 +84,85 @@ impl Environment {
 }
 
 /// The AWS chain: environment, profile (SSO and process too), web identity, ECS and EKS, IMDSv2.
+/// A profile that was named is the only source: what else is there belongs to somebody else.
 #[derive(Debug)]
 pub(super) struct Chain {
-    pub(super) profile: Option<String>,
-    /// The region whose STS is asked where neither environment nor profile names one.
-    pub(super) region: String,
+    pub(super) sdk: Sdk,
     pub(super) environment: Environment,
-    pub(super) connector: Connector,
 }
 
 impl Source for Chain {
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
-            let asked = self.ask().await;
-            asked.map_err(|error| Failure::of(&*error, self.profile.as_deref(), &self.environment))
+            let asked = match &self.sdk.profile {
+                None => self.ask_chain().await,
+                Some(profile) => self.ask_profile(profile).await,
+            };
+            let profile = self.sdk.profile.as_deref();
+            asked.map_err(|error| Failure::of(&*error, profile, &self.environment))
         })
     }
 }
 
 impl Chain {
-    async fn ask(&self) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>> {
-        let config = self.sdk_config().await;
+    async fn ask_chain(&self) -> Result<Loaded, BoxError> {
+        let config = self.sdk.loader().load().await;
         let provider = config.credentials_provider().ok_or("the AWS chain gave no provider")?;
         loaded(&provider.provide_credentials().await?)
     }
 
+    /// The SDK's chain would ask the environment first, and IMDS where the profile is missing.
+    async fn ask_profile(&self, profile: &str) -> Result<Loaded, BoxError> {
+        let config = self.sdk.loader().no_credentials().load().await;
+        let settings = ProviderConfig::without_region()
+            .with_http_client(sdk_client(self.sdk.connector.clone()))
+            .with_region(config.region().cloned())
+            .with_use_fips(config.use_fips())
+            .with_use_dual_stack(config.use_dual_stack())
+            .with_behavior_version(config.behavior_version());
+        let provider = ProfileFileCredentialsProvider::builder()
+            .configure(&settings)
+            .profile_name(profile)
+            .build();
+        loaded(&provider.provide_credentials().await?)
+    }
+}
+
+/// How the SDK reaches AWS.
+#[derive(Clone, Debug)]
+pub(super) struct Sdk {
+    /// The profile whose region and endpoints count, if one was named.
+    pub(super) profile: Option<String>,
+    /// The region whose STS is asked where neither environment nor profile names one.
+    pub(super) region: String,
+    pub(super) connector: Connector,
+}
+
+impl Sdk {
     /// Built for each load: the SDK reads files once for each of these.
-    async fn sdk_config(&self) -> SdkConfig {
+    pub(super) fn loader(&self) -> ConfigLoader {
+        let mut of_profile = ProfileFileRegionProvider::builder();
+        if let Some(profile) = &self.profile {
+            of_profile = of_profile.profile_name(profile);
+        }
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new())
+            .or_else(of_profile.build())
             .or_else(Region::new(self.region.clone()));
         // A version of its own name, so that an update of the SDK changes nothing by itself.
         #[allow(deprecated)]
         let version = BehaviorVersion::v2026_01_12();
-        let mut loader = aws_config::defaults(version)
+        let loader = aws_config::defaults(version)
             .http_client(sdk_client(self.connector.clone()))
             .region(region);
-        if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
+        match &self.profile {
+            Some(profile) => loader.profile_name(profile),
+            None => loader,
         }
-        loader.load().await
     }
 }
 
-fn loaded(given: &Credentials) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>> {
+/// What the SDK gave, as what signs.
+pub(super) fn loaded(given: &Credentials) -> Result<Loaded, BoxError> {
     let secret = Secret::new(given.secret_access_key());
     let credentials =
         SigningCredentials::new(given.access_key_id(), secret, given.session_token())?;

@@ -32,7 +32,8 @@ const NO_EXPIRY: Duration = Duration::from_secs(60);
 const LEAST_GAP: Duration = Duration::from_secs(1);
 /// How often the wall clock is looked at: the timer of a suspended machine stands still.
 const LOOK: Duration = Duration::from_secs(30);
-/// How long a request waits where its credentials expired unnoticed (a process that was frozen).
+/// How long a request waits where its credentials expired unnoticed (a process that was frozen);
+/// a load that takes longer is no better than one that failed.
 const THAW: Duration = Duration::from_secs(5);
 /// How long a failure counts: a load that hangs and the pause after it take less. An older one
 /// is from before the process was frozen.
@@ -52,6 +53,8 @@ struct Inner {
     loads: watch::Sender<u64>,
     /// Counts the loads that began.
     begun: AtomicU64,
+    /// When the load under way began.
+    asked: ArcSwapOption<SystemTime>,
     /// The last one that a refusal asked for.
     forced: Mutex<Option<Forced>>,
     /// Wakes the refresher early.
@@ -115,6 +118,7 @@ impl Store {
             failure: ArcSwapOption::empty(),
             loads: watch::Sender::new(0),
             begun: AtomicU64::new(0),
+            asked: ArcSwapOption::empty(),
             forced: Mutex::new(None),
             nudge: Notify::new(),
             succeeded: AtomicU64::new(0),
@@ -136,6 +140,23 @@ impl Store {
         match self.at_hand() {
             Some(credentials) => Ok(credentials),
             None => Box::pin(self.await_load(patience)).await,
+        }
+    }
+
+    /// Waits until the source has answered once, well or not.
+    pub(super) async fn answered(&self, limit: Duration) {
+        let mut loads = self.0.loads.subscribe();
+        let _ = timeout(limit, loads.wait_for(|count| *count > 0)).await;
+    }
+
+    /// Waits until a load ends well that came after one that had failed.
+    pub(super) async fn recovered(&self) {
+        let mut loads = self.0.loads.subscribe();
+        loop {
+            let was_down = self.failure().is_some();
+            if loads.changed().await.is_err() || (was_down && self.failure().is_none()) {
+                return;
+            }
         }
     }
 
@@ -176,11 +197,14 @@ impl Store {
         self.is_fresh(usable) || self.is_down()
     }
 
+    /// The last load failed, or the one under way hangs.
     fn is_down(&self) -> bool {
-        self.0.failure.load().as_ref().is_some_and(|failed| {
-            let since = self.0.clock.now().duration_since(failed.at);
-            since.is_ok_and(|since| since < FAILURE_COUNTS)
-        })
+        let now = self.0.clock.now();
+        let since = |at: SystemTime| now.duration_since(at).unwrap_or(Duration::MAX);
+        let failed = self.0.failure.load();
+        let asked = self.0.asked.load();
+        failed.as_ref().is_some_and(|failed| since(failed.at) < FAILURE_COUNTS)
+            || asked.as_ref().is_some_and(|at| (THAW..FAILURE_COUNTS).contains(&since(**at)))
     }
 
     fn failure(&self) -> Option<Arc<Failure>> {
@@ -236,9 +260,19 @@ impl Store {
             };
             tokio::select! {
                 () = self.rest(pause) => {}
+                () = self.encouraged() => {}
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// What the source needs has become better after it failed.
+    async fn encouraged(&self) {
+        if self.0.failure.load().is_none() {
+            return std::future::pending().await;
+        }
+        self.0.source.encouraged().await;
+        sleep(LEAST_GAP).await;
     }
 
     /// Requests wait, for what is there has expired or was refused.
@@ -250,8 +284,10 @@ impl Store {
     /// One load; gives the time until the next one.
     async fn load(&self) -> Result<Duration, Failure> {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
-        let loading = timeout(LOAD_LIMIT, self.0.source.load());
-        let loaded = loading.await.unwrap_or_else(|_| Err(Failure::silent(LOAD_LIMIT)))?;
+        self.0.asked.store(Some(Arc::new(self.0.clock.now())));
+        let loading = timeout(LOAD_LIMIT, self.0.source.load()).await;
+        self.0.asked.store(None);
+        let loaded = loading.unwrap_or_else(|_| Err(Failure::silent(LOAD_LIMIT)))?;
         let now = self.0.clock.now();
         let pause = until_next(&loaded, now, fastrand::f64());
         let Loaded { credentials, expires } = loaded;
@@ -264,15 +300,18 @@ impl Store {
         if self.other_than(&usable.credentials).is_some() {
             self.settle_forced();
         }
-        self.0.current.store(Some(Arc::new(usable)));
-        self.0.failure.store(None);
+        let before = self.0.current.swap(Some(Arc::new(usable)));
+        let failed = self.0.failure.swap(None).is_some();
         self.0.succeeded.fetch_add(1, Ordering::Relaxed);
         self.0.loads.send_modify(|count| *count += 1);
-        tracing::info!(
-            key_id = key,
-            valid_for_s = expires.and_then(|end| end.duration_since(now).ok()).map(|d| d.as_secs()),
-            "credentials loaded"
-        );
+        let is_new = before.is_none_or(|before| before.credentials.access_key_id() != key);
+        let valid_for_s = expires.and_then(|end| end.duration_since(now).ok()).map(|d| d.as_secs());
+        // A file is read each minute for a year: that it says the same is no news.
+        if is_new || failed {
+            tracing::info!(key_id = key, valid_for_s, "credentials loaded");
+        } else {
+            tracing::debug!(key_id = key, valid_for_s, "credentials loaded again");
+        }
         Ok(pause)
     }
 

@@ -64,7 +64,8 @@ impl SigningCredentials {
         self.id
     }
 
-    pub(super) fn secret_access_key(&self) -> &Secret {
+    /// The secret, for what signs: here, and the SDK that assumes a role with it.
+    pub(crate) fn secret_access_key(&self) -> &Secret {
         &self.secret_access_key
     }
 }

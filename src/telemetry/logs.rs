@@ -32,6 +32,10 @@ pub struct FilterError {
 /// what they read of profiles. Never below `debug`.
 const CAPPED: &str = "aws_";
 
+/// A crate that warns at each attempt of what `credentials` tells once, with a remedy: below
+/// `debug` only its errors count, unless the filter names it.
+const REPEATS_ITSELF: &str = "aws_config";
+
 /// Starts logging for the whole process. A second call changes nothing.
 ///
 /// # Errors
@@ -109,7 +113,9 @@ pub fn parse(filter: &str) -> Result<Targets, FilterError> {
         true => (target, most(level)),
         false => (target, level),
     });
-    Ok(Targets::new().with_default(least).with_target(CAPPED, most(least)).with_targets(written))
+    let repeats = if least < LevelFilter::DEBUG { least.min(LevelFilter::ERROR) } else { least };
+    let chosen = [(CAPPED, most(least)), (REPEATS_ITSELF, most(repeats))];
+    Ok(Targets::new().with_default(least).with_targets(chosen).with_targets(written))
 }
 
 #[cfg(test)]
@@ -123,6 +129,15 @@ mod tests {
         let filter = parse("warn,countersign=trace")?;
         assert!(filter.would_enable("countersign::proxy", &Level::TRACE));
         assert!(!filter.would_enable("hyper", &Level::INFO));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_told_once_is_not_repeated_by_another() -> Result<(), super::FilterError> {
+        let warns = |filter: &str| {
+            Ok(parse(filter)?.would_enable("aws_config::sts::assume_role", &Level::WARN))
+        };
+        assert!(!warns("info")? && warns("debug")? && warns("info,aws_config=warn")?);
         Ok(())
     }
 

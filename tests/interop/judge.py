@@ -54,6 +54,12 @@ class Arrived:
         return values[0] if values else None
 
 
+def access_key(request: Arrived) -> tuple[str, str]:
+    """The access key and the signature of a request; empty where it has none."""
+    match = AUTHORIZATION.fullmatch((request.all("authorization") or [""])[0])
+    return (match["key"], match["signature"]) if match else ("", "")
+
+
 def faults(request: Arrived, caller: Caller) -> list[str]:
     """Everything that is wrong with the signature; empty where it is right."""
     found = request.faults

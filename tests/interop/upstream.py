@@ -1,18 +1,30 @@
-"""A strict https target on loopback: answers 200 only where the signature is right to the byte."""
+"""A strict target on loopback: answers 200 only where the signature is right to the byte."""
 
 import asyncio
 import json
 import ssl
 import threading
+from collections.abc import Callable
+from typing import NamedTuple
 
-from judge import Arrived, Caller, faults
+from judge import Arrived, Caller, access_key, faults
+
+
+class Signed(NamedTuple):
+    key: str
+    signature: str
+    target: str
 
 
 class Upstream:
-    """Serves in a thread of its own; `port` is known once it is entered."""
+    """Serves in a thread of its own; `port` is known once it is entered. Who may sign is one caller, or
+    what a function finds for an access key. Without `tls` it is plain http."""
 
-    def __init__(self, caller: Caller, tls: ssl.SSLContext):
-        self.caller, self.tls, self.port = caller, tls, None
+    def __init__(self, caller: Caller | Callable[[str], Caller | None], tls: ssl.SSLContext | None = None):
+        self.find = caller if callable(caller) else lambda _: caller
+        self.tls, self.port = tls, None
+        #: Who signed what, in order of arrival.
+        self.arrived: list[Signed] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -21,6 +33,9 @@ class Upstream:
         self._thread.start()
         assert self._ready.wait(10)
         return self
+
+    def signatures(self) -> list[str]:
+        return [signed.signature for signed in self.arrived]
 
     def __exit__(self, *_):
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -34,11 +49,19 @@ class Upstream:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)  # connections that are still open
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
 
     async def _serve(self, reader, writer):
         try:
             while request := await read(reader):
-                found = faults(request, self.caller)
+                key, signature = access_key(request)
+                self.arrived.append(Signed(key, signature, request.target))
+                caller = self.find(key)
+                found = faults(request, caller) if caller else [f"`{key}` is unknown or has expired"]
                 writer.write(answer(request, found))
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):

@@ -1,5 +1,6 @@
 //! What was typed in, a [`Config`] or every problem out.
 
+mod credentials;
 mod listen;
 mod retries;
 mod routes;

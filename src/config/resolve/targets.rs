@@ -10,6 +10,7 @@ use http::{HeaderValue, Uri};
 
 use crate::config::infer::{Inferred, infer, is_loopback};
 use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::credentials::source;
 use crate::config::resolve::{Surroundings, settings};
 use crate::config::values::{Wrong, nearest};
 use crate::config::{CredentialsSource, Target};
@@ -65,12 +66,6 @@ pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targ
         targets.named.insert(name, target.map(Arc::new));
     }
     targets
-}
-
-fn source(table: &Reader<'_>) -> CredentialsSource {
-    let profile = table.take("profile").and_then(|entry| entry.string("a profile's name"));
-    table.finish();
-    CredentialsSource { profile }
 }
 
 impl Targets<'_> {

@@ -354,6 +354,57 @@ async fn a_thawed_process_whose_source_hangs_gives_the_old_ones_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_that_hangs_past_an_expiry_delays_nobody() {
+    let bench = Bench::filled(Duration::from_secs(20)).await;
+    bench.source.set(Mode::Hangs);
+    for _ in 0..60 {
+        bench.pass(1).await;
+        assert_eq!(bench.key_at_once().await, "AKIA1");
+    }
+    assert!(bench.store.status().stale);
+}
+
+/// A source that is up while another store is.
+#[derive(Debug)]
+struct Chained(Store);
+
+impl Source for Chained {
+    fn load(&self) -> Loading<'_> {
+        Box::pin(async move {
+            self.0.answered(HOUR).await;
+            let Status { usable: true, .. } = self.0.status() else {
+                return Err(Failure { message: "the base is down".into(), hint: "wait".into() });
+            };
+            let secret = Secret::new("secret");
+            let credentials = SigningCredentials::new("ASIA", secret, None).unwrap();
+            Ok(Loaded { credentials, expires: None })
+        })
+    }
+
+    fn encouraged(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.recovered())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_on_another_store_is_back_a_second_after_it() {
+    let bench = Bench::start(Mode::Fails("down"), Duration::ZERO);
+    let chained = Store::new(Box::new(Chained(bench.store.clone())), bench.clock.clone());
+    tokio::spawn(chained.clone().run(bench.stop.clone()));
+    for _ in 0..5 {
+        bench.source.set(Mode::Fails("down"));
+        bench.pass(100).await;
+        assert!(chained.status().failure.is_some());
+        bench.source.set(Mode::Lives(Duration::from_secs(60)));
+        while bench.store.status().failure.is_some() {
+            bench.pass(1).await;
+        }
+        bench.pass(1).await;
+        assert!(chained.status().usable && chained.status().failure.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_gives_expired_credentials_counts_as_down() {
     let bench = Bench::start(Mode::Expired, Duration::ZERO);
     settle().await;
