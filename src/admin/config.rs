@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::routes;
 use crate::config::{
     Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
-    RetriedMethods, Retries, Roots, Route, Timeouts, Upstream,
+    RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
 };
 use crate::secret::Secret;
 
@@ -91,6 +91,7 @@ fn without_password(url: &Secret) -> String {
 fn limits(limits: &Limits) -> Value {
     json!({
         "connections": limits.connections,
+        "in_flight": limits.in_flight,
         "buffered_bodies": limits.buffered_bodies,
         "header_bytes": limits.header_bytes,
         "headers": limits.headers,
@@ -117,6 +118,8 @@ fn one(route: &Route) -> Value {
         "request_headers": changes(&route.request_headers),
         "response_headers": changes(&route.response_headers),
         "retries": route.retries.as_ref().map(retries),
+        "throttle": route.throttle.map(throttle),
+        "max_in_flight": route.max_in_flight,
         "timeouts": {
             "body_read": written(route.timeouts.body_read),
             "response_head": written(route.timeouts.response_head),
@@ -140,6 +143,10 @@ fn retries(retries: &Retries) -> Value {
         },
         "functions_too": retries.answers == RetriedAnswers::OfFunctionsToo,
     })
+}
+
+fn throttle(throttle: Throttle) -> Value {
+    json!({ "interval": written(throttle.interval), "burst": throttle.burst })
 }
 
 /// Names alone: a value may be an API key.

@@ -31,6 +31,7 @@ pub(super) fn target(target: &Target) -> Value {
         "service": target.scope.service,
         "region": target.scope.region,
         "credentials": target.credentials.to_string(),
+        "max_in_flight": target.max_in_flight,
     })
 }
 

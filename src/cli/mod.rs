@@ -17,6 +17,7 @@ mod schema;
 mod serve;
 mod shell;
 mod sign;
+mod traces;
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -3,12 +3,14 @@
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
 use crate::cli::serve::Live;
+use crate::cli::traces::Traces;
 use crate::cli::{Environment, Exit, complain, inputs_with, refuse, refuse_setup, serve};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
 use crate::listen::Inherited;
-use crate::telemetry::logs::{self, Output};
+use crate::telemetry::logs::Filter;
 
 pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
     let inputs = inputs(arguments, environment);
@@ -16,26 +18,41 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    let filter = match logs::start(&config.log, config.log_format, Output::Stdout) {
-        Ok(filter) => filter,
-        Err(error) => {
-            complain(&error, None);
-            return Exit::Configuration;
-        }
+    let (filter, traces) = match observe(&config, &inputs.environment) {
+        Ok(observed) => observed,
+        Err(exit) => return exit,
     };
     app::warn(&config.warnings);
     let workers = config.workers;
     serve::block_on(workers, async move {
         let clock = Clock::system();
-        match Stores::new(&config, &inputs.environment, &clock) {
+        if let Err(error) = traces.begin(&config) {
+            return refuse_setup(&error);
+        }
+        let exit = match Stores::new(&config, &inputs.environment, &clock) {
             Ok(stores) => {
                 let inherited = Inherited::of(&inputs.environment);
                 let live = Live { clock, inherited, reread: Some((inputs, filter)) };
                 serve::serve(config, stores, live, announce).await
             }
             Err(error) => refuse_setup(&error),
-        }
+        };
+        traces.end().await;
+        exit
     })
+}
+
+/// Starts the log, and traces where there is a collector for them.
+fn observe(config: &Config, environment: &Environment) -> Result<(Filter, Traces), Exit> {
+    let traces = Traces::of(environment).map_err(|error| {
+        complain(&*error, Some("write it as `http://localhost:4318`"));
+        Exit::Configuration
+    })?;
+    let filter = traces.start_log(&config.log, config.log_format).map_err(|error| {
+        complain(&error, None);
+        Exit::Configuration
+    })?;
+    Ok((filter, traces))
 }
 
 fn announce(app: &App) {

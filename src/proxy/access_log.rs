@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use tracing::Span;
 
 use crate::config::{Config, Logged, LoggedPath, Route};
 use crate::proxy::limit::Full;
@@ -16,7 +17,7 @@ use crate::proxy::trace::{Trace, TraceId};
 use crate::proxy::upstream::{Attempts, Forbidden};
 use crate::telemetry::metrics::{Limit, Outcome, RouteMetrics};
 use crate::telemetry::recent::Seen;
-use crate::telemetry::{Origin, Telemetry};
+use crate::telemetry::{Origin, Telemetry, traces};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -55,6 +56,7 @@ impl Observer {
 #[derive(Debug)]
 pub(super) struct Record {
     observer: Arc<Observer>,
+    pub(super) span: Span,
     arrived: Instant,
     method: Method,
     uri: Uri,
@@ -101,6 +103,7 @@ impl Record {
         let logged = observer.config.access_log.log != Logged::Off;
         Self {
             observer: Arc::clone(observer),
+            span: traces::request(&request.method, &request.headers),
             arrived: Instant::now(),
             method: request.method.clone(),
             uri: request.uri.clone(),
@@ -121,6 +124,9 @@ impl Record {
     /// The route of this index takes it.
     pub(super) fn routed(&mut self, index: usize) {
         self.observer.routes[index].began();
+        if !self.span.is_disabled() {
+            self.span.record("http.route", &*self.observer.config.routes.routes()[index].name);
+        }
         self.route = Some(index);
     }
 
@@ -294,6 +300,8 @@ impl Drop for Record {
         if std::thread::panicking() {
             self.panicked();
         }
+        let status = self.status.map(|status| status.as_u16());
+        traces::ended(&self.span, status, self.end.reason);
         self.count(total);
         self.remember(total);
         if self.is_wanted(total) {

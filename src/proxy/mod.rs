@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use tracing::Instrument;
 
 pub use rejection::{Rejection, overloaded_on_the_wire};
 pub use route::{Choice, choose};
@@ -34,7 +35,7 @@ use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::upstream::Senders;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -124,7 +125,8 @@ impl Proxy {
             permit: None,
         };
         let version = request.version;
-        match self.pass(&served, &mut request, &mut exchange).await {
+        let span = exchange.record.span.clone();
+        match self.pass(&served, &mut request, &mut exchange).instrument(span).await {
             Ok((answer, silence)) => {
                 let Exchange { record, client, permit, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
@@ -150,7 +152,7 @@ impl Proxy {
         record.routed(index);
         *permit = Some(served.gates.enter(index)?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
-        let payload = body.take(request, route, &bounds).await?;
+        let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
         Outgoing {

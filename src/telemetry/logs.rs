@@ -1,12 +1,15 @@
 //! Log lines: where they go and in which form.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, reload};
+use tracing_subscriber::{Layer, reload};
 
 use crate::config::LogFormat;
 
@@ -46,6 +49,39 @@ pub fn start(
     format: Option<LogFormat>,
     output: Output,
 ) -> Result<Filter, FilterError> {
+    start_over(tracing_subscriber::registry(), filter, format, output)
+}
+
+/// The same, with spans for an exporter besides, whatever is logged.
+///
+/// # Errors
+///
+/// Where `filter` is not in `RUST_LOG` syntax.
+#[cfg(feature = "otlp")]
+pub fn start_with_traces(
+    filter: &str,
+    format: Option<LogFormat>,
+    output: Output,
+    exporter: &crate::telemetry::otlp::Exporter,
+) -> Result<Filter, FilterError> {
+    let target = crate::telemetry::traces::TARGET;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(exporter.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_filter(Targets::new().with_target(target, LevelFilter::DEBUG));
+    start_over(tracing_subscriber::registry().with(spans), filter, format, output)
+}
+
+fn start_over<S>(
+    base: S,
+    filter: &str,
+    format: Option<LogFormat>,
+    output: Output,
+) -> Result<Filter, FilterError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     let terminal = match output {
         Output::Stdout => std::io::stdout().is_terminal(),
@@ -58,24 +94,31 @@ pub fn start(
             Output::Stderr => Box::new(std::io::stderr()),
         }
     };
-    let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Json => {
             let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
-            registry.with(lines.with_span_list(false).with_writer(writer)).try_init()
+            let lines = lines.with_span_list(false).with_writer(writer);
+            base.with(lines.with_filter(filter)).try_init()
         }
         LogFormat::Text => {
             let lines = fmt::layer().with_ansi(terminal).with_target(false).compact();
-            registry.with(lines.with_writer(writer)).try_init()
+            base.with(lines.with_writer(writer).with_filter(filter)).try_init()
         }
     };
     let _ = started; // tests start it more than once
-    Ok(Filter(handle))
+    // Where logging was never started there is nothing to change.
+    Ok(Filter(Arc::new(move |parsed| drop(handle.reload(parsed)))))
 }
 
 /// What is logged by the whole process: it may be changed while it runs.
-#[derive(Clone, Debug)]
-pub struct Filter(reload::Handle<Targets, Registry>);
+#[derive(Clone)]
+pub struct Filter(Arc<dyn Fn(Targets) + Send + Sync>);
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Filter")
+    }
+}
 
 impl Filter {
     /// Logs by another filter from now on.
@@ -84,8 +127,7 @@ impl Filter {
     ///
     /// Where `filter` is not in `RUST_LOG` syntax.
     pub fn set(&self, filter: &str) -> Result<(), FilterError> {
-        let parsed = parse(filter)?;
-        let _ = self.0.reload(parsed); // where logging was never started there is nothing to change
+        (self.0)(parse(filter)?);
         Ok(())
     }
 }

@@ -1,8 +1,11 @@
-//! What the program says of itself: log lines, metrics, and the last requests.
+//! What the program says of itself: log lines, metrics, traces, and the last requests.
 
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod recent;
+pub mod traces;
 
 pub use metrics::Metrics;
 pub use recent::Recent;

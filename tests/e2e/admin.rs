@@ -224,6 +224,7 @@ async fn routes_say_where_they_go_and_the_configuration_holds_no_secret() {
     assert_eq!(route["target"]["url"], format!("http://{}", target.address()));
     let config = proxy.admin("/config").await;
     assert_eq!(config.json()["upstream"]["proxy"], "http://squid:3128");
+    assert_eq!(config.json()["limits"]["in_flight"], 1024);
     assert_eq!(config.json()["routes"][0]["request_headers"]["set"][0], "x-api-key");
     let until_loaded = |answer: &Answer| answer.text().contains("usable");
     let credentials = proxy.admin_until("/status", until_loaded).await;

@@ -7,6 +7,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
+use tracing::Instrument;
 
 use crate::clock::Moment;
 use crate::net::{CameOn, Client, ConnectError, mark_answered, was_kept, was_unwritten};
@@ -15,6 +16,7 @@ use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::{Attempts, Outgoing, Upstream};
 use crate::sigv4::{SigningCredentials, Unsigned};
 use crate::telemetry::metrics::Head;
+use crate::telemetry::traces;
 
 /// What an attempt was signed with, and when it went out.
 pub(super) struct Signed {
@@ -43,8 +45,10 @@ impl Upstream {
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
     ) -> Result<Result<Answered, Failed>, Rejection> {
-        let credentials =
-            self.credentials.get(outgoing.patience).await.map_err(Rejection::NoCredentials)?;
+        let credentials = self.credentials.get(outgoing.patience);
+        let credentials = credentials.instrument(traces::credentials()).await;
+        let credentials = credentials.map_err(Rejection::NoCredentials)?;
+        let span = traces::attempt(&self.target.name, attempts.count);
         let began = Instant::now();
         let moment = self.clock.look();
         let request = self.sign(outgoing, &credentials, moment)?;
@@ -53,7 +57,8 @@ impl Upstream {
         attempts.signing += sent - began;
         attempts.count += 1;
         let limit = outgoing.timeouts.response_head;
-        let came = match tokio::time::timeout(limit, client.request(request)).await {
+        let answer = client.request(request).instrument(span.clone());
+        let came = match tokio::time::timeout(limit, answer).await {
             Err(_elapsed) => Err(Rejection::ResponseTimeout),
             Ok(Ok(mut response)) => {
                 if mark_answered(&mut response, sent) == CameOn::Kept {
@@ -64,7 +69,9 @@ impl Upstream {
             }
             Ok(Err(error)) => Ok(Err(Failed { error, sent })),
         };
-        self.metrics.observe(&outgoing.method, head(&came), sent.elapsed());
+        let head = head(&came);
+        self.metrics.observe(&outgoing.method, head, sent.elapsed());
+        traces::ended(&span, head.status(), head.error());
         came
     }
 

@@ -33,6 +33,24 @@ pub enum Head {
     Failed(&'static str),
 }
 
+impl Head {
+    /// The answer's status.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) => Some(status.as_u16()),
+            Self::Failed(_) => None,
+        }
+    }
+
+    /// Why there was none.
+    pub fn error(self) -> Option<&'static str> {
+        match self {
+            Self::Answered(_) => None,
+            Self::Failed(reason) => Some(reason),
+        }
+    }
+}
+
 impl TargetMetrics {
     pub(super) fn new(metrics: Metrics, name: &str) -> Self {
         let client = &metrics.0.client;
