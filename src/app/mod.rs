@@ -162,16 +162,17 @@ impl App {
 
     /// Serves until `stop`, then until the requests under way are answered, or `now` comes.
     pub async fn serve(self, stop: CancellationToken, now: CancellationToken) -> Ended {
-        let (background, closing) = (CancellationToken::new(), CancellationToken::new());
+        let background = CancellationToken::new();
+        let (listeners, probes) = (listen::Stop::default(), listen::Stop::default());
         let (beside, serving) = (TaskTracker::new(), TaskTracker::new());
         let mut refreshers = Refreshers::new(background.clone());
         refreshers.add(&self.stores);
         if let Some(admin) = self.admin {
-            beside.spawn(serve_admin(admin, self.operator.clone(), background.clone()));
+            beside.spawn(serve_admin(admin, self.operator.clone(), probes.clone()));
         }
         for bound in self.listeners {
             let settings = settings(&self.proxy.config(), &self.connections);
-            serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), closing.clone()));
+            serving.spawn(serve_apps(bound, settings, Arc::clone(&self.proxy), listeners.clone()));
         }
         serving.close();
         let (proxy, health) = (Arc::clone(&self.proxy), self.operator.health());
@@ -193,11 +194,9 @@ impl App {
         stop.cancelled().await;
         health.drain();
         systemd::stopping();
-        let ended = shutdown::end(proxy.config().shutdown, &serving, &closing, &now).await;
-        if ended == Ended::CutOff {
-            tracing::warn!("requests under way were cut off");
-        }
+        let ended = shutdown::end(proxy.config().shutdown, &serving, &listeners, &now).await;
         background.cancel();
+        probes.close();
         ended
     }
 }
@@ -213,7 +212,7 @@ fn settings(config: &Config, connections: &Arc<Connections>) -> Settings {
     }
 }
 
-async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: CancellationToken) {
+async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: listen::Stop) {
     let service = |client: Client| {
         let proxy = Arc::clone(&proxy);
         service_fn(move |request: Request<Incoming>| {
@@ -228,7 +227,7 @@ async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: C
     listen::serve(bound, settings, service, stop).await;
 }
 
-async fn serve_admin(bound: Bound, admin: Admin, stop: CancellationToken) {
+async fn serve_admin(bound: Bound, admin: Admin, stop: listen::Stop) {
     let settings = Settings {
         header_read: ADMIN_SILENCE,
         client_idle: ADMIN_SILENCE,

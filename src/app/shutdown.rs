@@ -1,17 +1,23 @@
 //! How the program ends: still accepting for a while but no longer ready, so that nobody sends
 //! new work; then no longer accepting, until the requests under way are answered.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::Ended;
 use crate::config::Shutdown;
+use crate::listen::Stop;
 
-/// Ends what is `serving`. `closing` closes the listeners; `now` cuts everything short.
+/// How long connections that are cut off are given to close: they wait for nobody.
+const CUT: Duration = Duration::from_secs(1);
+
+/// Ends what is `serving`, step by step; `now` cuts everything short.
 pub(super) async fn end(
     shutdown: Shutdown,
     serving: &TaskTracker,
-    closing: &CancellationToken,
+    stop: &Stop,
     now: &CancellationToken,
 ) -> Ended {
     tracing::info!(
@@ -19,15 +25,25 @@ pub(super) async fn end(
         grace_s = shutdown.grace.as_secs_f64(),
         "stopping: no longer ready"
     );
+    stop.announce();
     tokio::select! {
         () = tokio::time::sleep(shutdown.delay) => {}
         () = now.cancelled() => {}
     }
-    closing.cancel();
+    stop.close();
     tokio::select! {
         biased;
-        () = serving.wait() => Ended::Drained,
-        () = now.cancelled() => Ended::CutOff,
-        () = tokio::time::sleep(shutdown.grace) => Ended::CutOff,
+        () = serving.wait() => return Ended::Drained,
+        () = now.cancelled() => {}
+        () = tokio::time::sleep(shutdown.grace) => {}
     }
+    stop.cut();
+    let _ = tokio::time::timeout(CUT, serving.wait()).await; // whoever is late goes with us
+    let requests = stop.cut_off();
+    if requests > 0 {
+        tracing::warn!(requests, "requests under way were cut off");
+    } else if !now.is_cancelled() {
+        return Ended::Drained; // no more than heads that never ended
+    }
+    Ended::CutOff
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -12,13 +13,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::io::{ClientIo, LINGER_BYTES, LINGER_TIME, Limits};
 use super::stream::Stream;
-use super::{Bound, Client, Connections, Peer, Settings, Watched};
+use super::{Bound, Client, Connections, Peer, Settings, Stop, Watched};
 
 /// hyper's least read buffer; it refuses to be given less.
 const LEAST_BUFFER: usize = 8 * 1024;
@@ -26,9 +26,9 @@ const LEAST_BUFFER: usize = 8 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `bound` until `stop`, then lets the answers under way finish. `service` is called once
-/// a connection and gives what answers its requests.
-pub async fn serve<M, S, B>(bound: Bound, settings: Settings, service: M, stop: CancellationToken)
+/// Serves `bound` until it is to `stop`, then lets the answers under way finish. `service` is
+/// called once a connection and gives what answers its requests.
+pub async fn serve<M, S, B>(bound: Bound, settings: Settings, service: M, stop: Stop)
 where
     M: Fn(Client) -> S,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -43,14 +43,14 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = accept(&bound) => accepted,
-            () = stop.cancelled() => break,
+            () = stop.closed() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let client = Client::new(peer);
+                let client = Client::new(peer, stop.clone());
                 let served = service(client.clone());
-                listener.admit(stream, client, served, stop.clone());
+                listener.admit(stream, client, served);
             }
             Err(error) if is_of_one_client(&error) => {}
             Err(error) => {
@@ -58,7 +58,7 @@ where
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = stop.cancelled() => break,
+                    () = stop.closed() => break,
                 }
                 pause = (pause * 2).min(LAST_PAUSE);
             }
@@ -97,7 +97,7 @@ impl Listener {
         }
     }
 
-    fn admit<S, B>(&self, stream: Stream, client: Client, service: S, stop: CancellationToken)
+    fn admit<S, B>(&self, stream: Stream, client: Client, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
@@ -111,17 +111,21 @@ impl Listener {
             return;
         };
         let io = ClientIo::new(stream, client.clone(), self.limits);
-        let service = service_fn(move |request| {
-            client.request_begins();
+        let served = client.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            served.request_begins(request.version());
             let answer = service.clone().oneshot(request);
-            let client = client.clone();
+            let client = served.clone();
             async move {
-                let answer = answer.await;
-                answer.map(|answer| answer.map(|body| Watched::new(body, client)))
+                let mut answer = answer.await?;
+                if client.is_to_leave() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, S::Error>(answer.map(|body| Watched::new(body, client)))
             }
         });
         let connection = self.http.serve_connection(TokioIo::new(io), service);
-        self.tasks.spawn(run(connection, place, Arc::clone(&self.connections), stop));
+        self.tasks.spawn(run(connection, place, Arc::clone(&self.connections), client));
     }
 
     /// Tells a connection too many and closes it. In a flood the last ones are told no more than
@@ -138,12 +142,12 @@ impl Listener {
     }
 }
 
-/// Drives one connection; once `stop` comes, the answer under way is its last.
+/// Drives one connection; once its listener has closed, the answer under way is its last.
 async fn run<S, B>(
     connection: http1::Connection<TokioIo<ClientIo>, S>,
     _place: OwnedSemaphorePermit,
     connections: Arc<Connections>,
-    stop: CancellationToken,
+    client: Client,
 ) where
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
@@ -151,11 +155,16 @@ async fn run<S, B>(
     B::Error: Into<BoxError>,
 {
     let mut connection = std::pin::pin!(connection);
+    let stop = &client.0.stop;
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = stop.closed() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                biased; // one that waits for a request ends by itself
+                ended = connection => ended,
+                () = stop.cutting() => return client.cut_off(),
+            }
         }
     };
     if let Err(error) = ended {

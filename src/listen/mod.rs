@@ -8,6 +8,7 @@ mod counts;
 mod descriptors;
 mod inherit;
 mod io;
+mod stop;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use tokio::time::Instant;
 
 pub use accept::serve;
@@ -27,6 +28,7 @@ pub use body::Watched;
 pub use counts::{Connections, Count, Counts};
 pub use descriptors::room_for;
 pub use inherit::Inherited;
+pub use stop::Stop;
 
 /// What a listener holds its clients to.
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ pub struct Client(Arc<Connection>);
 #[derive(Debug)]
 struct Connection {
     peer: Peer,
+    stop: Stop,
     /// Made once for all of the connection's requests.
     address: Option<HeaderValue>,
     /// Requests that began; tells the I/O whether a head is awaited or a body.
@@ -62,6 +65,8 @@ struct Connection {
     opened: Instant,
     /// When the last answer had left, in milliseconds since the connection was opened.
     ended: AtomicU64,
+    /// Whether only the end of the connection ends the answer under way (HTTP/1.0).
+    unframed: AtomicBool,
     /// Whether the connection must end with a reset, so that a cut answer cannot look whole.
     reset: AtomicBool,
 }
@@ -76,8 +81,8 @@ pub enum Peer {
 }
 
 impl Client {
-    /// A client that has sent nothing yet.
-    pub fn new(peer: Peer) -> Self {
+    /// A client that has sent nothing yet, of a listener that ends with `stop`.
+    pub fn new(peer: Peer, stop: Stop) -> Self {
         let address = match peer {
             Peer::Ip(ip) => HeaderValue::try_from(ip.to_string()).ok(),
             Peer::Unix => None,
@@ -85,10 +90,12 @@ impl Client {
         Self(Arc::new(Connection {
             peer,
             address,
+            stop,
             begun: AtomicU64::new(0),
             between: AtomicBool::new(true),
             opened: Instant::now(),
             ended: AtomicU64::new(0),
+            unframed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
         }))
     }
@@ -109,8 +116,25 @@ impl Client {
         self.0.reset.store(true, Ordering::Relaxed);
     }
 
-    fn request_begins(&self) {
+    /// Whether the answer under way should be the connection's last.
+    fn is_to_leave(&self) -> bool {
+        self.0.stop.is_announced()
+    }
+
+    /// Gives the connection up. One that had no request yet has only a head that never ended.
+    fn cut_off(&self) {
+        if self.0.begun.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.0.stop.one_cut_off();
+        if self.0.unframed.load(Ordering::Relaxed) {
+            self.reset();
+        }
+    }
+
+    fn request_begins(&self, version: Version) {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.unframed.store(version == Version::HTTP_10, Ordering::Relaxed);
         self.0.between.store(false, Ordering::Relaxed);
     }
 

@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
@@ -15,6 +14,8 @@ use crate::process::{Process, config, connect};
 use crate::support::{Target, Wire, function, soon};
 
 const GET: &str = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
+/// What a target answers that keeps its connection.
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const HALF: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf \r\n";
 const REST: &str = "6\r\na loaf\r\n0\r\n\r\n";
 const SERVED: &str = "the configuration was read again and is served from now on";
@@ -50,44 +51,84 @@ async fn finishes_a_stream_before_it_ends() {
 #[tokio::test]
 async fn the_last_answer_of_a_connection_says_so() {
     let target = Target::bind().await;
-    let mut process = Process::run(&config(&target, "shutdown = { delay = \"50ms\" }"));
+    let mut process = Process::run(&config(&target, ""));
     let mut client = connect(&mut process).await;
     client.send(GET).await;
     let mut there = target.accept().await;
     there.head().await;
     process.signal(Signal::SIGTERM);
-    let address = client.stream.peer_addr().unwrap();
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(10)).await; // until the delay is over
-    }
-    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    process.says("stopping: no longer ready").await;
+    there.send(OK).await;
     assert_eq!(client.head().await.text("connection").as_deref(), Some("close"));
     assert_eq!(process.ended().await.0, Some(0));
 }
 
 #[tokio::test]
-async fn cuts_off_what_takes_longer_than_the_grace() {
+async fn cuts_off_and_counts_what_takes_longer_than_the_grace() {
     let target = Target::bind().await;
     let mut process = Process::run(&config(&target, "shutdown = { grace = \"200ms\" }"));
     let mut client = connect(&mut process).await;
+    let address = client.stream.peer_addr().unwrap();
     let _there = half_answered(&target, &mut client).await;
+    let mut unanswered = Wire::new(TcpStream::connect(address).await.unwrap());
+    unanswered.send(GET).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    let mut half_a_head = Wire::new(TcpStream::connect(address).await.unwrap());
+    half_a_head.send("GET /").await;
     process.signal(Signal::SIGTERM);
     let (rest, _) = client.rest().await;
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut answer looked whole");
-    let (code, output) = process.ended().await;
-    assert_eq!(code, Some(1));
-    assert!(output.contains("requests under way were cut off"), "{output}");
+    assert!(unanswered.closes().await);
+    assert_eq!(process.says("requests under way were cut off").await["requests"], 2);
+    assert_eq!(process.ended().await.0, Some(1));
+}
+
+#[tokio::test]
+async fn a_cut_answer_of_http_1_0_ends_with_a_reset() {
+    let target = Target::bind().await;
+    let mut process = Process::run(&config(&target, "shutdown = { grace = \"50ms\" }"));
+    let mut client = connect(&mut process).await;
+    client.send("GET /orders HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send(HALF).await;
+    client.head().await;
+    client.bytes(5).await;
+    process.signal(Signal::SIGTERM);
+    let (_, ended) = client.rest().await;
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(process.ended().await.0, Some(1));
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_no_request_that_was_cut_off() {
+    let target = Target::bind().await;
+    let mut process = Process::run(&config(&target, "shutdown = { grace = \"100ms\" }"));
+    let mut client = connect(&mut process).await;
+    client.send("GET / HTTP/1.1\r\nhost: ").await;
+    let address = client.stream.peer_addr().unwrap();
+    let mut other = Wire::new(TcpStream::connect(address).await.unwrap());
+    other.send("GET /x HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await;
+    assert!(!other.closes().await, "by now the half head has come as well");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.ended().await.0, Some(0));
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let target = Target::bind().await;
     let mut process = Process::run(&config(&target, "shutdown = { delay = \"1h\" }"));
-    let mut client = connect(&mut process).await;
+    let mut idle = connect(&mut process).await;
+    idle.send("GET /x HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
+    assert_eq!(idle.answer().await.status(), 403);
+    let address = idle.stream.peer_addr().unwrap();
+    let mut client = Wire::new(TcpStream::connect(address).await.unwrap());
     let _there = half_answered(&target, &mut client).await;
     process.signal(Signal::SIGTERM);
     process.says("stopping: no longer ready").await;
     process.signal(Signal::SIGINT);
+    assert_eq!(process.says("requests under way were cut off").await["requests"], 1);
     assert_eq!(process.ended().await.0, Some(1));
 }
 
@@ -101,24 +142,43 @@ async fn goes_on_serving_for_the_delay_but_is_not_ready() {
     let mut client = connect(&mut process).await;
     process.says("credentials loaded").await;
     assert_eq!(asked(admin, "/readyz").await, 200);
+    let address = client.stream.peer_addr().unwrap();
+    let mut idle = Wire::new(TcpStream::connect(address).await.unwrap());
     process.signal(Signal::SIGTERM);
     process.says("stopping: no longer ready").await;
     assert_eq!((asked(admin, "/readyz").await, asked(admin, "/livez").await), (503, 200));
     client.send(GET).await;
     let mut there = target.accept().await;
     there.head().await;
-    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!(client.head().await.status(), 200);
+    there.send(OK).await;
+    let head = client.head().await;
+    assert_eq!((head.status(), head.text("connection").as_deref()), (200, Some("close")));
+    assert!(client.closes().await, "it is told to come again elsewhere");
+
+    let mut last = Wire::new(TcpStream::connect(address).await.unwrap());
+    last.send(GET).await;
+    there.head().await;
+    there.send(HALF).await;
+    last.head().await;
+    last.bytes(10).await;
+    assert!(idle.closes().await, "the delay is over");
+    assert_eq!((asked(admin, "/readyz").await, asked(admin, "/livez").await), (503, 200));
+    there.send(REST).await;
+    assert_eq!(last.rest().await.0, REST.as_bytes());
     assert_eq!(process.ended().await.0, Some(0));
 }
 
 #[tokio::test]
 async fn a_unix_socket_goes_with_it_however_it_ends() {
-    for (grace, code) in [("25s", 0), ("1ms", 1)] {
+    for (shutdown, second, code) in [
+        ("grace = \"25s\"", None, 0),
+        ("grace = \"1ms\"", None, 1),
+        ("delay = \"1h\"", Some(Signal::SIGTERM), 1),
+    ] {
         let target = Target::bind().await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("http.sock");
-        let config = config(&target, &format!("shutdown = {{ grace = \"{grace}\" }}"))
+        let config = config(&target, &format!("workers = 2\nshutdown = {{ {shutdown} }}"))
             .replace("127.0.0.1:0", &format!("unix:{}", path.display()));
         let mut process = Process::run(&config);
         process.says("countersign is listening").await;
@@ -126,13 +186,15 @@ async fn a_unix_socket_goes_with_it_however_it_ends() {
         client.send(GET).await;
         let mut there = target.accept().await;
         there.head().await;
-        if code == 0 {
-            there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        process.signal(Signal::SIGTERM);
+        process.says("stopping: no longer ready").await;
+        if let Some(second) = second {
+            process.signal(second);
+        } else if code == 0 {
+            there.send(OK).await;
             assert_eq!(client.head().await.status(), 200);
-            assert_eq!(process.terminate().await.0, Some(0));
-        } else {
-            assert_eq!(process.terminate().await.0, Some(1));
         }
+        assert_eq!(process.ended().await.0, Some(code));
         assert!(!path.exists(), "the socket's file is still there");
     }
 }
@@ -143,11 +205,10 @@ async fn takes_another_route_table_and_keeps_its_connections() {
     let before = config(&target, "");
     let mut process = Process::run(&before);
     let mut client = connect(&mut process).await;
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     client.send(GET).await;
     let mut there = target.accept().await;
     there.head().await;
-    there.send(answer).await;
+    there.send(OK).await;
     assert_eq!(client.head().await.status(), 200);
 
     let after = before.replace("name = \"all\"", "name = \"all\"\nstrip_prefix = \"/orders\"");
@@ -158,7 +219,7 @@ async fn takes_another_route_table_and_keeps_its_connections() {
     process.says(SERVED).await;
     client.send(GET).await;
     assert!(there.head().await.line().starts_with("GET / "), "another path on the same connection");
-    there.send(answer).await;
+    there.send(OK).await;
     assert_eq!(client.head().await.status(), 200);
     client.send("GET /nowhere HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
     assert_eq!(client.answer().await.status(), 403);
@@ -212,7 +273,7 @@ async fn keeps_the_old_configuration_where_the_new_one_is_wrong() {
     client.send(GET).await;
     let mut there = target.accept().await;
     there.head().await;
-    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    there.send(OK).await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(process.terminate().await.0, Some(0));
 }
@@ -342,7 +403,7 @@ async fn serves_a_socket_that_systemd_has_opened() {
     client.send(GET).await;
     let mut there = target.accept().await;
     there.head().await;
-    there.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    there.send(OK).await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(process.terminate().await.0, Some(0));
 }
