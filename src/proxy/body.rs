@@ -4,6 +4,8 @@
 //! byte. Frames are kept as they came; small ones and chunked bodies are joined, so that no
 //! body costs many times its size.
 
+mod budget;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +19,14 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::{Limits, Route, Timeouts};
-use crate::proxy::limit::Full;
+use crate::config::{Route, Timeouts};
+use crate::proxy::body::budget::{STEP, Share};
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
+
+pub(super) use budget::Budget;
 
 /// Frames this large are kept as they came; smaller ones are joined in a tail. So are all of a
 /// chunked body: a frame keeps the whole buffer that it was read into, and what stands between
@@ -31,12 +34,6 @@ use crate::sigv4::PayloadHash;
 const FRAME_KEPT: usize = 4 * 1024;
 /// How large the tail grows before it is kept.
 const TAIL: usize = 16 * 1024;
-/// The budget is counted in these.
-const UNIT: u64 = 1024;
-/// What a body of unknown length takes from the budget at a time.
-const STEP: u64 = 256 * 1024;
-/// How long a body waits for room in the budget.
-const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// How much of a refused body is read and thrown away, so that the answer arrives: a client
 /// that is still sending into a closed connection sees a reset instead.
 const LINGER_BYTES: u64 = 8 * 1024 * 1024;
@@ -68,7 +65,7 @@ pub(super) struct Held {
     frames: Vec<Bytes>,
     length: u64,
     hash: PayloadHash,
-    _share: Vec<OwnedSemaphorePermit>,
+    _share: Vec<Share>,
 }
 
 /// A body on its way through.
@@ -81,43 +78,6 @@ pub(super) struct Streamed {
     left: u64,
     /// Bytes so far, for who has given it away.
     passed: Arc<AtomicU64>,
-}
-
-/// All bodies held at once, by their bytes.
-#[derive(Clone, Debug)]
-pub(super) struct Budget {
-    room: Arc<Semaphore>,
-    units: u32,
-}
-
-impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
-        let units = units(limits.buffered_bodies);
-        Self { room: Arc::new(Semaphore::new(units as usize)), units }
-    }
-
-    /// Room for a body whose length is known: waits a moment for it.
-    async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Rejection> {
-        // One body larger than the whole budget may have all of it.
-        let wanted = units(bytes).min(self.units);
-        let room = Arc::clone(&self.room).acquire_many_owned(wanted);
-        match timeout(ROOM_WAIT, room).await {
-            Ok(Ok(share)) => Ok(share),
-            _ => Err(Rejection::Overloaded(Full::Bodies)),
-        }
-    }
-
-    /// Room for the next step of a body whose length is not known. It does not wait: two such
-    /// bodies could wait for each other.
-    fn step(&self) -> Result<OwnedSemaphorePermit, Rejection> {
-        let wanted = units(STEP).min(self.units);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(wanted);
-        room.map_err(|_| Rejection::Overloaded(Full::Bodies))
-    }
-}
-
-fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3)
 }
 
 impl Inbound {
@@ -264,7 +224,7 @@ struct Holding<'a> {
     kept: usize,
     /// Bytes that the shares pay for.
     room: u64,
-    shares: Vec<OwnedSemaphorePermit>,
+    shares: Vec<Share>,
     frames: Vec<Bytes>,
     tail: BytesMut,
     length: u64,

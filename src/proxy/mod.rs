@@ -208,7 +208,7 @@ impl Served {
             observer: Arc::new(observer),
             senders: Senders::new(clients),
             gates: Gates::of(&config, None),
-            budget: Budget::new(&config.limits),
+            budget: Budget::new(config.limits.buffered_bodies),
             config,
         }
     }
@@ -220,14 +220,14 @@ impl Served {
         clients: Option<&Clients>,
         clock: &Clock,
     ) -> Self {
-        let same_budget = config.limits.buffered_bodies == self.config.limits.buffered_bodies;
+        self.budget.resize(config.limits.buffered_bodies);
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
         Self {
             upstreams: upstreams(&observer, stores, clock, &self.upstreams),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
             gates: Gates::of(&config, Some(&self.gates)),
-            budget: if same_budget { self.budget.clone() } else { Budget::new(&config.limits) },
+            budget: self.budget.clone(),
             config,
         }
     }
