@@ -102,7 +102,7 @@ impl App {
             None => None,
             Some(address) => {
                 let at = Listen::Tcp { address, optional: false };
-                listen::bind(&at, &mut inherited).await?
+                listen::bind(&at, &mut inherited).await?.pop()
             }
         };
         let telemetry = Telemetry {
