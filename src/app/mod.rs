@@ -5,6 +5,7 @@ mod refresh;
 pub mod reload;
 mod shutdown;
 mod systemd;
+mod watch;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
