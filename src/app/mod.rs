@@ -5,6 +5,7 @@ mod refresh;
 pub mod reload;
 mod shutdown;
 mod systemd;
+mod watch;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -102,7 +103,7 @@ impl App {
             None => None,
             Some(address) => {
                 let at = Listen::Tcp { address, optional: false };
-                listen::bind(&at, &mut inherited).await?
+                listen::bind(&at, &mut inherited).await?.pop()
             }
         };
         let telemetry = Telemetry {

@@ -10,20 +10,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::refresh::Refreshers;
-use crate::app::systemd;
+use crate::app::{systemd, watch};
 use crate::clock::Clock;
 use crate::config::load::{Inputs, load};
 use crate::config::problem::{Problem, Problems};
-use crate::config::{Config, Listen, SourceFile};
+use crate::config::{Config, Listen};
 use crate::credentials::Stores;
 use crate::net::{Clients, SetupError};
 use crate::proxy::Proxy;
 use crate::telemetry::logs::Filter;
 use crate::telemetry::metrics::{self, Metrics};
 
-/// How often the files are looked at. Their content is compared, not their times: a ConfigMap is
-/// swapped by renaming a folder, and an editor may write the same again.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a configuration that was refused is tried again: what it lacked, such as a file of
+/// certificates, may come later, and its own files do not tell. More than a look at those takes.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// How long new sources are given to bring credentials before requests depend on them.
 const FIRST_CREDENTIALS: Duration = Duration::from_secs(5);
 
@@ -53,32 +53,58 @@ pub(super) struct Reloader {
 impl Reloader {
     /// Reloads whenever there is a reason to, until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut seen = self.proxy.config().files.clone();
-        loop {
-            tokio::select! {
-                () = self.reload.asked.notified() => {}
-                () = changed(&seen) => {}
-                () = stop.cancelled() => return,
-            }
-            let now = look(&seen).await; // what changes from here on is a reason again
-            let taken = self.reload().await;
-            seen = if taken { self.proxy.config().files.clone() } else { now };
+        tokio::select! {
+            () = self.follow_reasons() => {}
+            () = stop.cancelled() => {}
         }
     }
 
-    async fn reload(&mut self) -> bool {
+    async fn follow_reasons(&mut self) {
+        let mut seen = self.proxy.config().files.clone();
+        let mut wrong: Option<Problems> = None;
+        loop {
+            tokio::select! {
+                () = self.reload.asked.notified() => wrong = None, // who asks is answered
+                () = watch::changed(&seen) => wrong = None,
+                () = tokio::time::sleep(TRY_AGAIN), if wrong.is_some() => {}
+            }
+            seen = watch::look(&seen).await; // what changes from here on is a reason again
+            let read = self.read().await;
+            if wrong.is_some() && read.as_ref().err() == wrong.as_ref() {
+                continue; // it has been told
+            }
+            wrong = match self.reload(read).await {
+                Ok(()) => {
+                    seen.clone_from(&self.proxy.config().files);
+                    None
+                }
+                Err(Refused::Wrong(problems)) => Some(problems),
+                Err(Refused::Setup(_)) => None,
+            };
+        }
+    }
+
+    /// Serves what was read, or tells why not.
+    async fn reload(&mut self, read: Result<Config, Problems>) -> Result<(), Refused> {
         systemd::reloading();
-        let taken = match self.read().await {
-            Ok(config) => self.take(config).await,
-            Err(problems) => {
-                refuse(&problems);
-                false
+        let reloaded = match read {
+            Ok(config) if config.files.is_empty() && self.proxy.config().files.is_empty() => {
+                tracing::info!("there is no file to read again; flags and variables hold on");
+                Ok(())
+            }
+            Ok(config) => self.take(config).await.map_err(Refused::Setup),
+            Err(problems) => Err(Refused::Wrong(problems)),
+        };
+        let result = match &reloaded {
+            Ok(()) => metrics::Reload::Success,
+            Err(refused) => {
+                refused.tell();
+                metrics::Reload::Failure
             }
         };
-        let result = if taken { metrics::Reload::Success } else { metrics::Reload::Failure };
         self.metrics.reloaded(result, self.clock.now());
         systemd::ready();
-        taken
+        reloaded
     }
 
     async fn read(&self) -> Result<Config, Problems> {
@@ -89,19 +115,16 @@ impl Reloader {
         }
     }
 
-    /// Serves a configuration from now on; false where TLS could not be set up for it.
-    async fn take(&mut self, mut config: Config) -> bool {
+    /// Serves a configuration from now on.
+    async fn take(&mut self, mut config: Config) -> Result<(), SetupError> {
         let before = self.proxy.config();
-        for key in keep_what_needs_a_restart(&mut config, &before) {
+        let kept = keep_what_needs_a_restart(&mut config, &before);
+        let config = Arc::new(config);
+        self.follow(&config, &before).await?;
+        for key in kept {
             tracing::warn!(key, "a change of this key takes a restart; the old value holds on");
         }
         super::warn(&config.warnings);
-        let config = Arc::new(config);
-        if let Err(error) = self.follow(&config, &before).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the new configuration is not served: TLS cannot be set up");
-            return false;
-        }
         if let Some(filter) = &self.reload.filter
             && let Err(error) = filter.set(&config.log)
         {
@@ -112,7 +135,7 @@ impl Reloader {
             targets = config.targets.len(),
             "the configuration was read again and is served from now on"
         );
-        true
+        Ok(())
     }
 
     /// Builds what the configuration needs anew, and then changes over to it.
@@ -141,13 +164,34 @@ impl Reloader {
     }
 }
 
-/// Puts what is wrong into the log; what is served stays.
-fn refuse(problems: &Problems) {
-    for Problem { key, source, message, hint } in &problems.0 {
-        tracing::error!(key, source, hint, "the new configuration is wrong: {message}");
+/// Why a configuration is not served; what is served stays.
+enum Refused {
+    /// It is wrong.
+    Wrong(Problems),
+    /// Targets cannot be reached as it says.
+    Setup(SetupError),
+}
+
+impl Refused {
+    /// Puts all of it into the log.
+    fn tell(&self) {
+        let problems = match self {
+            Self::Wrong(Problems(problems)) => problems.as_slice(),
+            Self::Setup(error) => {
+                let error = error as &dyn std::error::Error;
+                let hint = "look at `ca_file`, `roots` and `proxy` of `[upstream]`";
+                tracing::error!(error, hint, "TLS cannot be set up for the new configuration");
+                &[]
+            }
+        };
+        for Problem { key, source, message, hint } in problems {
+            tracing::error!(key, source, hint, "the new configuration is wrong: {message}");
+        }
+        tracing::error!(
+            problems = problems.len().max(1),
+            "the new configuration is not served; the old one holds on"
+        );
     }
-    let problems = problems.0.len();
-    tracing::error!(problems, "the new configuration is not served; the old one holds on");
 }
 
 /// What listeners and the runtime were built with stays as it is. Gives the keys that differ.
@@ -186,24 +230,4 @@ fn places(listen: &[Listen]) -> Vec<Listen> {
         other => other.clone(),
     };
     listen.iter().map(place).collect()
-}
-
-/// Ends once the files hold something else than what was `seen`.
-async fn changed(seen: &[SourceFile]) {
-    if seen.is_empty() {
-        return std::future::pending().await;
-    }
-    loop {
-        tokio::time::sleep(LOOK).await;
-        if look(seen).await != seen {
-            return;
-        }
-    }
-}
-
-/// The files as they are now.
-async fn look(files: &[SourceFile]) -> Vec<SourceFile> {
-    let files = files.to_vec();
-    let read = move || files.iter().map(SourceFile::look).collect();
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }

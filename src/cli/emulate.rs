@@ -37,8 +37,10 @@ pub(super) fn run(arguments: &Emulate, environment: &Environment) -> Exit {
         };
         let address = listener.local_addr().unwrap_or(listen);
         print(format!("a Function URL with AWS_IAM stands in on http://{address}\n{said}\n"));
-        emulator::serve(listener, Emulator::new(settings), signals.stop).await;
-        Exit::Success
+        tokio::select! {
+            () = emulator::serve(listener, Emulator::new(settings), signals.stop) => Exit::Success,
+            () = signals.now.cancelled() => Exit::Failure,
+        }
     })
 }
 

@@ -23,6 +23,7 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
         Err(exit) => return exit,
     };
     app::warn(&config.warnings);
+    let inherited = Inherited::of(&inputs.environment);
     let workers = config.workers;
     serve::block_on(workers, async move {
         let clock = Clock::system();
@@ -31,7 +32,6 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
         }
         let exit = match Stores::new(&config, &inputs.environment, &clock) {
             Ok(stores) => {
-                let inherited = Inherited::of(&inputs.environment);
                 let live = Live { clock, inherited, reread: Some((inputs, filter)) };
                 serve::serve(config, stores, live, announce).await
             }

@@ -45,30 +45,34 @@ where
     }
 }
 
-/// The stop signals: the first asks to finish, the second to leave at once; and SIGHUP.
+/// The stop signals: the first asks to finish, the second to leave at once.
 pub(super) struct Signals {
     pub(super) stop: CancellationToken,
     pub(super) now: CancellationToken,
-    /// SIGHUP: read the configuration again.
-    pub(super) reload: Arc<Notify>,
 }
 
 impl Signals {
-    /// Listens for SIGTERM, SIGINT and SIGHUP from here on.
+    /// Listens for SIGTERM and SIGINT from here on.
     pub(super) fn listen() -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(watch(terminate, interrupt, stop.clone(), now.clone()));
-        let (mut hang_up, reload) = (signal(SignalKind::hangup())?, Arc::new(Notify::new()));
-        let asked = Arc::clone(&reload);
-        tokio::spawn(async move {
-            while hang_up.recv().await.is_some() {
-                asked.notify_one();
-            }
-        });
-        Ok(Self { stop, now, reload })
+        Ok(Self { stop, now })
     }
+}
+
+/// Listens for SIGHUP: read the configuration again. A program that does not listen for it ends
+/// with its terminal.
+fn reload_signal() -> std::io::Result<Arc<Notify>> {
+    let (mut hang_up, reload) = (signal(SignalKind::hangup())?, Arc::new(Notify::new()));
+    let asked = Arc::clone(&reload);
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            asked.notify_one();
+        }
+    });
+    Ok(reload)
 }
 
 async fn watch(
@@ -103,19 +107,23 @@ pub(super) async fn serve(
     live: Live,
     announce: impl FnOnce(&App),
 ) -> Exit {
-    let signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
+    let Live { clock, inherited, reread } = live;
+    let reload = |(inputs, filter)| {
+        let asked = reload_signal()?;
+        Ok::<_, std::io::Error>(Reload { inputs, filter: Some(filter), asked })
+    };
+    let (signals, reload) = match (Signals::listen(), reread.map(reload).transpose()) {
+        (Ok(signals), Ok(reload)) => (signals, reload),
+        (Err(error), _) | (_, Err(error)) => {
             complain(&error, None);
             return Exit::Failure;
         }
     };
-    let Live { clock, inherited, reread } = live;
     match App::with_sockets(Arc::new(config), stores, clock, inherited).await {
         Ok(mut app) => {
             announce(&app);
-            if let Some((inputs, filter)) = reread {
-                app = app.reloading(Reload { inputs, filter: Some(filter), asked: signals.reload });
+            if let Some(reload) = reload {
+                app = app.reloading(reload);
             }
             match app.serve(signals.stop, signals.now).await {
                 Ended::Drained => Exit::Success,

@@ -63,25 +63,25 @@ impl Bound {
     }
 }
 
-/// Takes an address. `None`: an optional one that this machine does not have.
+/// Takes an address. None: an optional one that this machine does not have; several: sockets of
+/// one name that systemd has passed.
 ///
 /// # Errors
 ///
 /// Where the address is taken, not ours, or not allowed.
-pub async fn bind(listen: &Listen, inherited: &mut Inherited) -> Result<Option<Bound>, BindError> {
+pub async fn bind(listen: &Listen, inherited: &mut Inherited) -> Result<Vec<Bound>, BindError> {
     match listen {
         Listen::Systemd { name, remote } => inherited
             .take(name, *remote)
-            .map(Some)
             .map_err(|(cause, hint)| refused(format!("systemd:{name}"), hint, cause)),
         Listen::Tcp { address, optional } => match bind_tcp(*address) {
-            Ok(listener) => Ok(Some(Bound::Tcp(listener))),
-            Err(cause) if *optional && is_missing_family(&cause) => Ok(None),
+            Ok(listener) => Ok(vec![Bound::Tcp(listener)]),
+            Err(cause) if *optional && is_missing_family(&cause) => Ok(Vec::new()),
             Err(cause) => Err(refused(address.to_string(), tcp_hint(*address, &cause), cause)),
         },
         Listen::Unix { path, mode, group } => {
             match bind_unix(path, *mode, group.as_deref()).await {
-                Ok(listener) => Ok(Some(Bound::Unix(listener, Some(SocketFile(path.clone()))))),
+                Ok(listener) => Ok(vec![Bound::Unix(listener, Some(SocketFile(path.clone())))]),
                 Err(cause) => {
                     let address = format!("unix:{}", path.display());
                     Err(refused(address, unix_hint(path, group.as_deref(), &cause), cause))

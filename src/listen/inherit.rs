@@ -8,6 +8,9 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::Bound;
 
+/// What sd_listen_fds_with_names(3) calls a socket without a name.
+const NAMELESS: &str = "unknown";
+
 /// The sockets that the process was started with, until each is taken.
 pub struct Inherited {
     sockets: ListenFd,
@@ -26,19 +29,33 @@ impl Inherited {
         Self { sockets: ListenFd::empty(), names: Vec::new() }
     }
 
-    /// Those that `LISTEN_FDS` counts, if they are for this process, by `LISTEN_FDNAMES`.
+    /// Those that `LISTEN_FDS` counts, if they are for this process, by `LISTEN_FDNAMES`. To be
+    /// called while there is one thread, for both variables are taken away: they are for nobody
+    /// else.
     pub fn of(environment: &[(String, String)]) -> Self {
+        let sockets = ListenFd::from_env();
         let names = environment.iter().find(|(name, _)| name == "LISTEN_FDNAMES");
         let names = names.map(|(_, names)| names.split(':').map(str::to_owned).collect());
-        Self { sockets: ListenFd::from_env(), names: names.unwrap_or_default() }
+        let mut names: Vec<String> = names.unwrap_or_default();
+        names.resize(sockets.len(), NAMELESS.to_owned());
+        Self { sockets, names }
     }
 
-    /// The socket of that name, or why not and what to do.
-    pub(super) fn take(&mut self, name: &str, remote: bool) -> Result<Bound, (io::Error, String)> {
-        let position = self.names.iter().position(|known| known == name);
-        let Some(position) = position.filter(|position| *position < self.sockets.len()) else {
+    /// The sockets of that name, or why not and what to do. One unit may hold several of a name.
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        remote: bool,
+    ) -> Result<Vec<Bound>, (io::Error, String)> {
+        let named = |position: &usize| self.names[*position] == name;
+        let positions: Vec<usize> = (0..self.names.len()).filter(named).collect();
+        if positions.is_empty() {
             return Err((io::ErrorKind::NotFound.into(), self.missing(name)));
-        };
+        }
+        positions.into_iter().map(|position| self.take_one(position, remote)).collect()
+    }
+
+    fn take_one(&mut self, position: usize, remote: bool) -> Result<Bound, (io::Error, String)> {
         let wrong = |cause: io::Error| (cause, "it must be a listening stream socket".to_owned());
         if let Ok(Some(socket)) = self.sockets.take_unix_listener(position) {
             socket.set_nonblocking(true).map_err(wrong)?;

@@ -9,8 +9,12 @@ mod policy;
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use crate::support::{Program, Ran, Serving, TOKEN, Target, ask, read_request, url};
 
@@ -482,6 +486,34 @@ fn emulate_refuses_what_is_not_signed_and_takes_what_call_signs() {
     let wrong = program.run(&call(&["GET", &health]));
     assert_eq!(wrong.code, Some(1), "an unknown token is refused: {wrong:?}");
     assert_eq!(emulator.interrupt(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_ends_the_emulator_at_once() {
+    let mut emulator = Serving::start(&["emulate", "--listen", "127.0.0.1:0"]);
+    let printed = emulator.until("http://");
+    let address = url(&printed).strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut asked_for = [0; 12];
+    stream.read_exact(&mut asked_for).unwrap(); // it is at work on the request
+    assert_eq!(&asked_for, b"HTTP/1.1 100");
+    emulator.signal(Signal::SIGINT);
+    while TcpStream::connect(address).is_ok() {
+        std::thread::sleep(Duration::from_millis(10)); // until it has heard the first
+    }
+    assert_eq!(emulator.interrupt(), Some(1));
+}
+
+#[test]
+fn demo_ends_with_its_terminal() {
+    let mut demo = Serving::start(&["demo", "--listen", "127.0.0.1:0"]);
+    demo.until("Ctrl-C ends it.");
+    demo.signal(Signal::SIGHUP);
+    demo.signal(Signal::SIGINT); // ends it where the first one did not
+    let ended = demo.child.wait().unwrap();
+    assert_eq!(ended.signal(), Some(Signal::SIGHUP as i32), "{ended:?}");
 }
 
 #[test]

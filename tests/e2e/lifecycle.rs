@@ -13,13 +13,13 @@ use tokio::process::Command;
 use crate::process::{Process, config, connect};
 use crate::support::{Target, Wire, function, soon};
 
-const GET: &str = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
+pub(crate) const GET: &str = "GET /orders HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// What a target answers that keeps its connection.
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const HALF: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf \r\n";
 const REST: &str = "6\r\na loaf\r\n0\r\n\r\n";
-const SERVED: &str = "the configuration was read again and is served from now on";
-const KEPT: &str = "the new configuration is not served; the old one holds on";
+pub(crate) const SERVED: &str = "the configuration was read again and is served from now on";
+pub(crate) const KEPT: &str = "the new configuration is not served; the old one holds on";
 
 /// A request whose answer is half there.
 async fn half_answered(target: &Target, client: &mut Wire<TcpStream>) -> Wire<TcpStream> {
@@ -397,8 +397,9 @@ async fn serves_a_socket_that_systemd_has_opened() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let config = config(&target, "").replace("127.0.0.1:0", "systemd:http");
-    let mut process = activated(&config, socket.into(), "http");
-    process.says("countersign is listening").await;
+    let mut process = activated(&config, socket.into(), "other:http:http");
+    let said = process.says("countersign is listening").await;
+    assert_eq!(said["listen"], format!("http://{address} http://{address}"), "both of the name");
     let mut client = Wire::new(TcpStream::connect(address).await.unwrap());
     client.send(GET).await;
     let mut there = target.accept().await;
@@ -418,20 +419,25 @@ async fn says_which_sockets_systemd_has_passed_where_one_is_missing() {
     assert!(output.contains("hint: systemd has passed `other`: use one of these"), "{output}");
 }
 
-/// The program, with the socket as systemd passes it: descriptor 3.
-fn activated(config: &str, socket: OwnedFd, name: &str) -> Process {
+/// The program, with the socket as systemd passes it, once for each name: descriptors 3 to 5.
+fn activated(config: &str, socket: OwnedFd, names: &str) -> Process {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.toml");
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$@\"", "sh"]);
+    command.args([
+        "-c",
+        "exec 3<&0 4<&0 5<&0 0</dev/null; export LISTEN_PID=$$; exec \"$@\"",
+        "sh",
+    ]);
     command.arg(env!("CARGO_BIN_EXE_countersign")).args(["run", "--config"]).arg(file);
-    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name).stdin(socket);
+    command.env("LISTEN_FDS", names.split(':').count().to_string());
+    command.env("LISTEN_FDNAMES", names).stdin(socket);
     Process::start(command, folder)
 }
 
 /// Writes the file as an editor does that is careful: whole, at once.
-fn write(process: &Process, text: &str) {
+pub(crate) fn write(process: &Process, text: &str) {
     let folder: &Path = process.folder.path();
     std::fs::write(folder.join("t.toml.new"), text).unwrap();
     std::fs::rename(folder.join("t.toml.new"), folder.join("t.toml")).unwrap();

@@ -17,6 +17,7 @@ mod metrics;
 mod process;
 mod refusals;
 mod rejections;
+mod reload;
 mod retries;
 mod signing;
 mod stale;
