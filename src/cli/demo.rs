@@ -46,7 +46,8 @@ async fn demonstrate(listen: SocketAddr) -> Exit {
     let ended = CancellationToken::new();
     let emulator = Emulator::new(emulate::settings(vec![known], REGION, None));
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
-    let live = Live { clock, inherited: Inherited::nothing(), reread: None };
+    let inherited = Inherited::nothing();
+    let live = Live { clock, inherited, reread: None, extension: None };
     let exit = serve::serve(config, stores, live, |app| print(banner(app, address))).await;
     ended.cancel();
     let _ = standing_in.await; // it ends on its own

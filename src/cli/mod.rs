@@ -22,7 +22,7 @@ mod traces;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -65,7 +65,7 @@ pub type Environment = Vec<(String, String)>;
 
 /// Does what the command line says. Usage mistakes end with 2.
 pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let meant = meant(&arguments);
+    let (meant, program) = (meant(&arguments), program(&arguments));
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
         Err(usage) => {
@@ -78,7 +78,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     };
     let verb = parsed.verb.unwrap_or(Verb::Run(parsed.run));
     let exit = match verb {
-        Verb::Run(run) => run::run(run, environment),
+        Verb::Run(run) => run::run(run, environment, &program),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Emulate(emulate) => emulate::run(&emulate, &environment),
         Verb::Check(check) => check::run(&check, environment),
@@ -96,6 +96,12 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         tell(format_args!("  hint: or did you mean the verb `{verb}`?"));
     }
     exit.into()
+}
+
+/// The name of the file that was started.
+fn program(arguments: &[OsString]) -> String {
+    let name = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str());
+    name.unwrap_or("countersign").to_owned()
 }
 
 /// The verb that a mistyped first word is near to: it is taken for a target otherwise.

@@ -1,5 +1,6 @@
 //! `countersign [run]`: serves until told to stop.
 
+use crate::app::extension::Extension;
 use crate::app::{self, App};
 use crate::cli::arguments::Run;
 use crate::cli::serve::Live;
@@ -12,7 +13,7 @@ use crate::credentials::Stores;
 use crate::listen::Inherited;
 use crate::telemetry::logs::Filter;
 
-pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
+pub(super) fn run(arguments: Run, environment: Environment, program: &str) -> Exit {
     let inputs = inputs(arguments, environment);
     let config = match load(&inputs) {
         Ok(config) => config,
@@ -25,6 +26,7 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
     app::warn(&config.warnings);
     let inherited = Inherited::of(&inputs.environment);
     let workers = config.workers;
+    let extension = Extension::of(&inputs.environment, program);
     serve::block_on(workers, async move {
         let clock = Clock::system();
         if let Err(error) = traces.begin(&config) {
@@ -32,7 +34,8 @@ pub(super) fn run(arguments: Run, environment: Environment) -> Exit {
         }
         let exit = match Stores::new(&config, &inputs.environment, &clock) {
             Ok(stores) => {
-                let live = Live { clock, inherited, reread: Some((inputs, filter)) };
+                let reread = Some((inputs, filter));
+                let live = Live { clock, inherited, reread, extension };
                 serve::serve(config, stores, live, announce).await
             }
             Err(error) => refuse_setup(&error),

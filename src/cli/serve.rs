@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::extension::Extension;
 use crate::app::reload::Reload;
 use crate::app::{App, Ended, StartError};
 use crate::cli::{Exit, complain, refuse_setup};
@@ -98,6 +99,8 @@ pub(super) struct Live {
     pub(super) inherited: Inherited,
     /// What its configuration is read again from, and the filter of its log.
     pub(super) reread: Option<(Inputs, Filter)>,
+    /// Lambda, where it is an extension there.
+    pub(super) extension: Option<Extension>,
 }
 
 /// Builds the program, says where it listens, and serves until it is told to stop.
@@ -107,7 +110,7 @@ pub(super) async fn serve(
     live: Live,
     announce: impl FnOnce(&App),
 ) -> Exit {
-    let Live { clock, inherited, reread } = live;
+    let Live { clock, inherited, reread, extension } = live;
     let reload = |(inputs, filter)| {
         let asked = reload_signal()?;
         Ok::<_, std::io::Error>(Reload { inputs, filter: Some(filter), asked })
@@ -119,15 +122,17 @@ pub(super) async fn serve(
             return Exit::Failure;
         }
     };
-    match App::with_sockets(Arc::new(config), stores, clock, inherited).await {
+    match App::with_sockets(Arc::new(config), stores, clock.clone(), inherited).await {
         Ok(mut app) => {
             announce(&app);
             if let Some(reload) = reload {
                 app = app.reloading(reload);
             }
-            match app.serve(signals.stop, signals.now).await {
-                Ended::Drained => Exit::Success,
-                Ended::CutOff => Exit::Failure,
+            match extension {
+                None => exit(app.serve(signals.stop, signals.now).await),
+                Some(extension) => {
+                    serve_extension(app, extension, (signals.stop, signals.now), clock).await
+                }
             }
         }
         Err(StartError::Net(error)) => refuse_setup(&error),
@@ -135,5 +140,41 @@ pub(super) async fn serve(
             complain(&error, Some(&error.hint));
             Exit::Failure
         }
+    }
+}
+
+/// The same until Lambda ends it. It is registered once its addresses are taken: whoever connects
+/// before it serves waits a moment, and is not refused.
+async fn serve_extension(
+    app: App,
+    extension: Extension,
+    (stop, now): (CancellationToken, CancellationToken),
+    clock: Clock,
+) -> Exit {
+    let registered = match extension.register().await {
+        Ok(registered) => registered,
+        Err(error) => {
+            complain(&error, Some(NO_EXTENSION));
+            return Exit::Failure;
+        }
+    };
+    let watching = tokio::spawn(registered.watch(stop.clone(), now.clone(), clock));
+    let ended = app.serve(stop, now).await;
+    watching.abort(); // it may have no more to say
+    if let Ok(Err(error)) = watching.await {
+        complain(&error, None);
+        return Exit::Failure;
+    }
+    exit(ended)
+}
+
+/// It may have inherited the variable from the function that started it.
+const NO_EXTENSION: &str = "put it into a layer as `extensions/countersign`, or take \
+                            AWS_LAMBDA_RUNTIME_API out of its environment where it is none";
+
+fn exit(ended: Ended) -> Exit {
+    match ended {
+        Ended::Drained => Exit::Success,
+        Ended::CutOff => Exit::Failure,
     }
 }

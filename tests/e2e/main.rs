@@ -6,6 +6,7 @@ mod access_log;
 mod admin;
 mod answers;
 mod body;
+mod extension;
 mod guard;
 mod headers;
 mod hostile;
