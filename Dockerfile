@@ -15,6 +15,8 @@ COPY src src
 # The C library is linked in, so that the last stage needs none. `--target` keeps the flag away
 # from build scripts and macros, which cannot be static.
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# The packages are whichever the base image's release has.
+# hadolint ignore=DL3008
 RUN --mount=type=cache,target=/var/cache/cargo \
     case "${TARGETARCH:-$(uname -m)}" in \
       amd64|x86_64) arch=x86_64 ;; \
