@@ -56,6 +56,9 @@ const LAYERS: [(&str, &[&str]); 14] = [
 /// Runtime and HTTP stack, which the pure rooms do not know.
 const IMPURE: [&str; 4] = ["tokio", "hyper", "hyper_util", "rustls"];
 
+/// What other systems do not have, or have in another way.
+const UNIX: [&str; 5] = ["std::os::", "nix::", "signal::unix", "UnixStream", "UnixListener"];
+
 /// The steps of a request, in its order; each may name those before it. `rejection` and
 /// `access_log` go along with all of them.
 const STEPS: [&str; 6] = ["guard", "route", "limit", "body", "headers", "upstream"];
@@ -92,6 +95,20 @@ fn the_pure_rooms_know_no_runtime() {
             for name in IMPURE {
                 let found = code.contains(&format!("{name}::"));
                 assert!(!found, "{}: `{room}` may not name `{name}`", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_unix_has_stays_with_sockets_and_signals() {
+    for (module, _) in LAYERS.iter().filter(|(module, _)| !matches!(*module, "listen" | "app")) {
+        for (file, code) in sources(&format!("src/{module}")) {
+            let program = code.split("#[cfg(test)]").next().unwrap_or_default();
+            let tests = file.components().any(|part| part.as_os_str() == "tests");
+            for name in UNIX {
+                let found = !tests && program.contains(name);
+                assert!(!found, "{}: `{module}` may not name `{name}`", file.display());
             }
         }
     }

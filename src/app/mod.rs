@@ -5,6 +5,7 @@ pub mod extension;
 mod refresh;
 pub mod reload;
 mod shutdown;
+pub mod signals;
 mod systemd;
 mod watch;
 

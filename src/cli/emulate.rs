@@ -3,8 +3,9 @@
 use http::Uri;
 use tokio::net::TcpListener;
 
+use crate::app::signals::Signals;
 use crate::cli::arguments::Emulate;
-use crate::cli::serve::{self, Signals};
+use crate::cli::serve;
 use crate::cli::{Environment, Exit, complain, print, tell};
 use crate::config::LogFormat;
 use crate::emulator::{self, Emulator, Handler, KnownCredentials, Settings};

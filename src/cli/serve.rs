@@ -1,15 +1,15 @@
-//! What verbs that serve have in common: a runtime, signals, and an app that runs between them.
+//! What verbs that serve have in common: a runtime, and an app that runs until it is told to
+//! stop.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::extension::Extension;
 use crate::app::reload::Reload;
+use crate::app::signals::{Signals, reload_signal};
 use crate::app::{App, Ended, StartError};
 use crate::cli::{Exit, complain, refuse_setup};
 use crate::clock::Clock;
@@ -43,51 +43,6 @@ where
             complain(&error, Some("allow the process more threads and descriptors"));
             Exit::Failure
         }
-    }
-}
-
-/// The stop signals: the first asks to finish, the second to leave at once.
-pub(super) struct Signals {
-    pub(super) stop: CancellationToken,
-    pub(super) now: CancellationToken,
-}
-
-impl Signals {
-    /// Listens for SIGTERM and SIGINT from here on.
-    pub(super) fn listen() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        let (stop, now) = (CancellationToken::new(), CancellationToken::new());
-        tokio::spawn(watch(terminate, interrupt, stop.clone(), now.clone()));
-        Ok(Self { stop, now })
-    }
-}
-
-/// Listens for SIGHUP: read the configuration again. A program that does not listen for it ends
-/// with its terminal.
-fn reload_signal() -> std::io::Result<Arc<Notify>> {
-    let (mut hang_up, reload) = (signal(SignalKind::hangup())?, Arc::new(Notify::new()));
-    let asked = Arc::clone(&reload);
-    tokio::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            asked.notify_one();
-        }
-    });
-    Ok(reload)
-}
-
-async fn watch(
-    mut terminate: Signal,
-    mut interrupt: Signal,
-    stop: CancellationToken,
-    now: CancellationToken,
-) {
-    for token in [stop, now] {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        token.cancel();
     }
 }
 
