@@ -80,10 +80,13 @@ def dockerfile(root):
 
 def alerts(root):
     folder = root / "deploy/prometheus"
-    if not folder.exists():
-        pytest.skip("no alert rules")
     output_of("promtool", "check", "rules", folder / "alerts.yml")
     output_of("promtool", "test", "rules", "alerts_test.yml", cwd=folder)
+    # As the operator takes them, by the line of the README.
+    monitoring = root / "deploy/kubernetes/monitoring"
+    line = re.search(r"```sh\n(.*) \| kubectl apply -f -\n", (monitoring / "README.md").read_text(), re.S)
+    wrapped = yaml.safe_load(output_of("sh", "-c", line[1], cwd=monitoring))
+    assert wrapped["kind"] == "PrometheusRule" and wrapped["spec"]["groups"]
 
 
 def terraform(root):
@@ -270,6 +273,18 @@ def route_tables(root, countersign):
         env = path_alone() | {"AWS_REGION": "us-east-1"}
         said = output_of(countersign, "check", "--config", file, env=env, cwd=root)
         assert "warning" not in said.lower(), f"{path}\n{said}"
+
+
+def readmes(root):
+    """Each folder says what to change, how to see that it works, and how it looks where it does not."""
+    for folder in sorted((root / "deploy").iterdir()):
+        if folder.is_dir() and folder.name != "prometheus":
+            text = (folder / "README.md").read_text()
+            assert "**Change**" in text and "| what goes wrong |" in text, folder.name
+            assert f"({folder.name}/README.md)" in (root / "deploy/README.md").read_text()
+    for page in (root / "deploy").rglob("*.md"):
+        for link in re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page}: {link}"
 
 
 def need_kubectl():
