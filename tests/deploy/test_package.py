@@ -47,6 +47,16 @@ def test_the_configuration_is_the_administrators(package):
     }
 
 
+def test_dpkg_takes_it(package, tmp_path):
+    (tmp_path / "var/lib/dpkg/info").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/updates").mkdir()
+    (tmp_path / "var/lib/dpkg/status").touch()
+    output_of("dpkg", f"--root={tmp_path}", "--force-all", "--unpack", package)
+    assert (tmp_path / "usr/bin/countersign").exists()
+    scripts = output_of("dpkg-deb", "-I", package, "postinst")
+    assert "daemon-reload" in scripts and "#DEBHELPER#" not in scripts
+
+
 def test_the_manual_pages_are_manual_pages(package, tmp_path):
     output_of("dpkg-deb", "-x", package, tmp_path)
     pages = sorted((tmp_path / "usr/share/man/man1").iterdir())
