@@ -17,7 +17,7 @@ COPY src src
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # The packages are whichever the base image's release has.
 # hadolint ignore=DL3008
-RUN --mount=type=cache,target=/var/cache/cargo \
+RUN --mount=type=cache,target=/var/cache/cargo --mount=type=cache,target=/usr/local/cargo/registry \
     case "${TARGETARCH:-$(uname -m)}" in \
       amd64|x86_64) arch=x86_64 ;; \
       arm64|aarch64) arch=aarch64 ;; \
