@@ -103,6 +103,15 @@ async fn survives_being_frozen_and_thawed() {
         there.bytes(2).await;
         there.send(KEPT).await;
         assert_eq!(client.answer().await.status(), 200);
+        process.signal(Signal::SIGSTOP);
+        client.send(GET).await;
+        process.signal(Signal::SIGCONT);
+        there.head().await;
+        drop(there); // its idle time is over just now
+        let mut there = target.accept().await;
+        there.head().await;
+        there.send(KEPT).await;
+        assert_eq!(client.answer().await.status(), 200);
         drop(there);
     }
     shut_down(events, Duration::from_secs(10)).await;
