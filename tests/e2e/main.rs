@@ -9,6 +9,7 @@ mod body;
 mod guard;
 mod headers;
 mod hostile;
+mod import;
 mod lifecycle;
 mod limits;
 mod listener;
