@@ -147,3 +147,17 @@ fn retries_are_off_unless_said_and_a_table_changes_what_it_names() {
     assert_eq!(retries.on, [429, 500]);
     assert_eq!(retries.answers, RetriedAnswers::OfFunctionsToo);
 }
+
+#[test]
+fn a_routes_own_reject_goes_before_a_default_target() {
+    let config = read(&Path::new(VALID).join("reject.toml")).unwrap();
+    assert_eq!(config.routes.routes().len(), 1);
+    let rejects = config.routes.rejecting().iter().map(|route| &route.reject);
+    let rejects: Vec<_> = rejects.map(|r| (r.status.as_u16(), r.message.as_str())).collect();
+    let expected = [
+        (501, "the route table rejects this request"),
+        (410, "old orders are in the archive"),
+        (501, "this host is no longer served"),
+    ];
+    assert_eq!(rejects, expected);
+}

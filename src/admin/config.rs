@@ -16,6 +16,7 @@ pub(super) fn redacted(config: &Config) -> Value {
     let hosts: Vec<String> = config.guard.hosts.iter().map(routes::host).collect();
     let targets = config.targets.iter().map(|target| routes::target(target));
     let routes = config.routes.routes().iter().map(|route| one(route));
+    let rejecting = config.routes.rejecting().iter().map(|route| routes::rejecting(route));
     json!({
         "listen": listen,
         "admin": config.admin.map(|address| address.to_string()),
@@ -48,7 +49,7 @@ pub(super) fn redacted(config: &Config) -> Value {
             "grace": written(config.shutdown.grace),
         },
         "targets": targets.collect::<Vec<_>>(),
-        "routes": routes.collect::<Vec<_>>(),
+        "routes": routes.chain(rejecting).collect::<Vec<_>>(),
     })
 }
 

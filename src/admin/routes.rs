@@ -1,27 +1,45 @@
-//! The route table as JSON, in the order of the file.
+//! The route table as JSON, in the order of the file; routes that reject come last.
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Payload, Rewrite, Route, Target};
-use crate::routing::HostPattern;
+use crate::config::{Config, Payload, RejectRoute, Rewrite, Route, Target};
+use crate::routing::{HostPattern, Rule};
 
 pub(super) fn listed(config: &Config) -> Value {
-    let routes: Vec<Value> = config.routes.routes().iter().map(|route| one(route)).collect();
-    json!({ "routes": routes })
+    let sending = config.routes.routes().iter().map(|route| one(route));
+    let routes = sending.chain(config.routes.rejecting().iter().map(|route| rejecting(route)));
+    json!({ "routes": routes.collect::<Vec<Value>>() })
 }
 
 pub(super) fn one(route: &Route) -> Value {
-    let methods: Vec<&str> = route.matches.methods.iter().map(|method| method.as_str()).collect();
     json!({
         "name": route.name,
         "host": route.matches.host.as_ref().map(host),
         "path": route.matches.path.to_string(),
-        "methods": methods,
+        "methods": methods(&route.matches),
         "target": target(&route.target),
         "rewrite": rewrite(&route.rewrite),
         "payload": payload(route.payload),
         "max_body_bytes": route.max_body,
     })
+}
+
+/// A route that sends nothing on.
+pub(super) fn rejecting(route: &RejectRoute) -> Value {
+    json!({
+        "name": route.name,
+        "host": route.matches.host.as_ref().map(host),
+        "path": route.matches.path.to_string(),
+        "methods": methods(&route.matches),
+        "reject": {
+            "status": route.reject.status.as_u16(),
+            "message": route.reject.message,
+        },
+    })
+}
+
+fn methods(rule: &Rule) -> Vec<&str> {
+    rule.methods.iter().map(|method| method.as_str()).collect()
 }
 
 pub(super) fn target(target: &Target) -> Value {

@@ -131,7 +131,7 @@ impl Reloader {
             tracing::warn!(error = &error as &dyn std::error::Error, "the old log filter holds on");
         }
         tracing::info!(
-            routes = config.routes.routes().len(),
+            routes = config.routes.rules().count(),
             targets = config.targets.len(),
             "the configuration was read again and is served from now on"
         );

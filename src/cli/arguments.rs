@@ -41,6 +41,8 @@ pub(super) enum Verb {
     Call(Call),
     /// Print the least IAM policy that the route table needs
     Policy(Policy),
+    /// Make a route table from an API Gateway export or a SAM template
+    Import(Import),
     /// Ask a running countersign whether it is healthy; exit code 69 where it is not
     Health(Health),
     /// Write a commented configuration file to start from
@@ -230,6 +232,90 @@ pub(super) struct Policy {
     pub(super) target: Vec<String>,
     #[command(flatten)]
     pub(super) file: ConfigFile,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example: countersign import openapi export.json --urls urls.json > countersign.toml\n         \
+                        countersign check"
+)]
+pub(super) struct Import {
+    #[command(subcommand)]
+    pub(super) from: Imported,
+}
+
+/// What a route table is made from.
+#[derive(Debug, Subcommand)]
+pub(super) enum Imported {
+    /// An export of API Gateway: OpenAPI 3.0 or Swagger 2.0, JSON or YAML
+    Openapi(ImportedFile),
+    /// A SAM or CloudFormation template
+    Sam {
+        #[command(flatten)]
+        file: ImportedFile,
+        /// A parameter of the template, or AWS::Region and AWS::AccountId (repeatable)
+        #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = assignment)]
+        parameters: Vec<(String, String)>,
+    },
+}
+
+impl Imported {
+    /// What both have.
+    pub(super) fn file(&self) -> &ImportedFile {
+        match self {
+            Self::Openapi(file) | Self::Sam { file, .. } => file,
+        }
+    }
+
+    /// The parameters of a template.
+    pub(super) fn parameters(&self) -> &[(String, String)] {
+        match self {
+            Self::Openapi(_) => &[],
+            Self::Sam { parameters, .. } => parameters,
+        }
+    }
+
+    /// As it is typed.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Openapi(_) => "openapi",
+            Self::Sam { .. } => "sam",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ImportedFile {
+    /// The file; `-` is standard input
+    pub(super) file: PathBuf,
+    /// URLs of functions: a JSON object of ARNs and URLs, or what `aws lambda
+    /// list-function-url-configs` prints (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(super) urls: Vec<PathBuf>,
+    /// Ask Lambda for the URLs that no file tells
+    #[arg(long)]
+    pub(super) resolve: bool,
+    /// The region to ask in about a function whose ARN is not known [default: AWS_REGION]
+    #[arg(long, requires = "resolve")]
+    pub(super) region: Option<String>,
+    /// The profile of the AWS configuration files that asks
+    #[arg(long, requires = "resolve")]
+    pub(super) profile: Option<String>,
+    /// A stage variable (repeatable)
+    #[arg(long = "stage-variable", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(super) stage_variables: Vec<(String, String)>,
+    /// The base path that callers write, in place of the stage; `/` for none
+    #[arg(long, value_name = "PATH")]
+    pub(super) base_path: Option<String>,
+    /// Send on what had an authorizer or needed an API key: whoever reaches the listener may
+    /// call it
+    #[arg(long)]
+    pub(super) without_authorizers: bool,
+}
+
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Args, Debug)]

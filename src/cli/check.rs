@@ -88,7 +88,10 @@ fn summary(config: &Config) -> String {
             route.name, target.authority, scope.service, scope.region
         );
     }
-    let count = config.routes.routes().len();
+    for route in config.routes.rejecting() {
+        let _ = writeln!(text, "route `{}` rejects ({})", route.name, route.reject.status.as_u16());
+    }
+    let count = config.routes.routes().len() + config.routes.rejecting().len();
     let _ = writeln!(text, "ok: {count} {}", if count == 1 { "route" } else { "routes" });
     text
 }

@@ -7,9 +7,9 @@ use http::{Method, Request, Uri};
 
 use crate::cli::arguments::Explain;
 use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
-use crate::config::Config;
 use crate::config::load::load;
-use crate::proxy::choose;
+use crate::config::{Config, Reject};
+use crate::proxy::{Rejection, choose};
 use crate::routing::{HostPattern, Key, PathPattern, Reason, Rule, host};
 use crate::sigv4::normalise_path;
 
@@ -44,6 +44,11 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
             );
             Exit::Success
         }
+        Err(Rejection::ByRoute { route, .. }) => {
+            let Reject { status, message } = &route.reject;
+            let _ = writeln!(text, "\nroute `{}` rejects it: {status}, {message}", route.name);
+            Exit::Failure
+        }
         Err(rejection) => {
             let _ = writeln!(text, "\nno route takes it: the answer is `{}`", rejection.code());
             Exit::Failure
@@ -64,9 +69,9 @@ fn passed_over(config: &Config, request: &Parts, host: Option<&str>) -> String {
     let path = normalise_path(request.uri.path());
     let key = Key { host, method: &request.method, path: &path };
     let mut text = String::new();
+    let rules: Vec<(&str, &Rule)> = config.routes.rules().collect();
     for (index, reason) in config.routes.explain(key) {
-        let route = &config.routes.routes()[index];
-        let rule = &route.matches;
+        let (name, rule) = rules[index];
         let why = match reason {
             Reason::Taken => "takes it".to_owned(),
             Reason::Host => format!("passed over: it is for the host {}", hosts(rule)),
@@ -77,7 +82,7 @@ fn passed_over(config: &Config, request: &Parts, host: Option<&str>) -> String {
             }
             Reason::LessSpecific => "would take it, but another one is more specific".to_owned(),
         };
-        let _ = writeln!(text, "`{}`: {why}", route.name);
+        let _ = writeln!(text, "`{name}`: {why}");
     }
     text
 }

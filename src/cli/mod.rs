@@ -8,6 +8,7 @@ mod demo;
 mod emulate;
 mod explain;
 mod health;
+mod import;
 mod init;
 mod man;
 mod policy;
@@ -86,6 +87,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Verb::Sign(sign) => sign::run(&sign, environment),
         Verb::Call(call) => call::run(&call, environment),
         Verb::Policy(policy) => policy::run(&policy, environment),
+        Verb::Import(import) => import::run(&import, &environment),
         Verb::Health(health) => health::run(&health, environment),
         Verb::Init(init) => init::run(&init),
         Verb::Schema => schema::run(),

@@ -35,6 +35,10 @@ pub(super) const RETRIED: [StatusCode; 4] = [
     StatusCode::GATEWAY_TIMEOUT,
 ];
 
+/// What a route that rejects says, unless told: 501, for nobody has made it work here.
+pub(super) const REJECTION: StatusCode = StatusCode::NOT_IMPLEMENTED;
+pub(super) const REJECTED: &str = "the route table rejects this request";
+
 pub(super) const LIMITS: Limits = Limits {
     connections: 4096,
     in_flight: 1024, // Lambda runs 1,000 at once in an account (AWS, Lambda quotas)

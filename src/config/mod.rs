@@ -12,7 +12,7 @@ use http::header::HeaderName;
 use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 
-use crate::routing::{Conflict, Found, HostPattern, Key, Reason, Rule, Table};
+use crate::routing::{HostPattern, Rule};
 use crate::secret::Secret;
 use crate::sigv4::Scope;
 
@@ -24,7 +24,10 @@ mod origin;
 pub mod problem;
 mod reader;
 mod resolve;
+mod route_table;
 mod values;
+
+pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
@@ -390,6 +393,26 @@ pub struct Route {
     pub max_in_flight: Option<usize>,
 }
 
+/// A route that sends nothing on.
+#[derive(Clone, Debug)]
+pub struct RejectRoute {
+    /// Its name: in logs and metrics.
+    pub name: String,
+    /// Which requests it takes.
+    pub matches: Rule,
+    /// What it answers.
+    pub reject: Reject,
+}
+
+/// `reject`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// What it says to the caller.
+    pub message: String,
+}
+
 /// `retries`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
@@ -459,33 +482,4 @@ pub struct HeaderChanges {
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// Removed.
     pub remove: Vec<HeaderName>,
-}
-
-/// The routes and the table that finds one.
-#[derive(Debug)]
-pub struct RouteTable {
-    routes: Vec<Arc<Route>>,
-    table: Table,
-}
-
-impl RouteTable {
-    fn new(routes: Vec<Route>) -> Result<Self, Vec<(usize, Conflict)>> {
-        let table = Table::new(routes.iter().map(|route| route.matches.clone()).collect())?;
-        Ok(Self { routes: routes.into_iter().map(Arc::new).collect(), table })
-    }
-
-    /// All routes, in the order of the file.
-    pub fn routes(&self) -> &[Arc<Route>] {
-        &self.routes
-    }
-
-    /// The route of a request.
-    pub fn find<'p>(&'p self, key: Key<'p>) -> Found<'p> {
-        self.table.find(key)
-    }
-
-    /// For each route, why it does or does not take the request.
-    pub fn explain(&self, key: Key<'_>) -> Vec<(usize, Reason)> {
-        self.table.explain(key)
-    }
 }

@@ -173,6 +173,11 @@ impl<'a> Entry<'a> {
         matches!(self.value, Value::Dict(..))
     }
 
+    /// Whether it is a string with nothing in it.
+    pub(super) fn is_empty_text(&self) -> bool {
+        matches!(self.value, Value::String(_, text) if text.is_empty())
+    }
+
     /// Whether it is `false`.
     pub(super) fn is_false(&self) -> bool {
         match self.value {

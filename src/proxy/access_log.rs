@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tracing::Span;
 
-use crate::config::{Config, Logged, LoggedPath, Route};
+use crate::config::{Config, Logged, LoggedPath, Route, Taker};
 use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::trace::{Trace, TraceId};
@@ -34,9 +34,9 @@ pub(super) struct Observer {
 impl Observer {
     pub(super) fn new(config: Arc<Config>, telemetry: &Telemetry) -> Self {
         let metrics = &telemetry.metrics;
-        let routes = config.routes.routes();
+        let routes = config.routes.rules();
         Self {
-            routes: routes.iter().map(|route| metrics.route(&route.name)).collect(),
+            routes: routes.map(|(name, _)| metrics.route(name)).collect(),
             unrouted: metrics.route(""), // to Prometheus, the same as no such label
             telemetry: telemetry.clone(),
             config,
@@ -125,7 +125,7 @@ impl Record {
     pub(super) fn routed(&mut self, index: usize) {
         self.observer.routes[index].began();
         if !self.span.is_disabled() {
-            self.span.record("http.route", &*self.observer.config.routes.routes()[index].name);
+            self.span.record("http.route", self.observer.config.routes.taker(index).name());
         }
         self.route = Some(index);
     }
@@ -158,6 +158,7 @@ impl Record {
                     self.observer.routes[index].throttled();
                 }
             }
+            Rejection::ByRoute { index, .. } => self.routed(*index),
             _ => {}
         }
     }
@@ -257,7 +258,14 @@ impl Record {
     }
 
     fn route(&self) -> Option<&Arc<Route>> {
-        self.route.map(|index| &self.observer.config.routes.routes()[index])
+        match self.observer.config.routes.taker(self.route?) {
+            Taker::Sends(route) => Some(route),
+            Taker::Rejects(_) => None,
+        }
+    }
+
+    fn route_name(&self) -> Option<&str> {
+        Some(self.observer.config.routes.taker(self.route?).name())
     }
 
     /// The path, where it may be written down.
@@ -270,7 +278,7 @@ impl Record {
         let route = self.route();
         tracing::info!(
             target: "access",
-            route = route.map(|route| route.name.as_str()),
+            route = self.route_name(),
             target_name = route.map(|route| route.target.name.as_str()),
             method = self.method.as_str(),
             path = self.path(),

@@ -3,13 +3,14 @@
 //! An answer is `application/problem+json` (RFC 9457) with `Proxy-Status` (RFC 9209): a stable
 //! code, a sentence for the caller and a hint. The cause goes to the log only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use crate::config::ErrorStyle;
+use crate::config::{ErrorStyle, RejectRoute};
 use crate::credentials::Unavailable;
 use crate::net::ConnectError;
 use crate::proxy::limit::Full;
@@ -27,6 +28,8 @@ pub enum Rejection {
     NoRoute,
     #[error("the routes for this path take other methods")]
     MethodNotAllowed(Vec<Method>),
+    #[error("{}", .route.reject.message)]
+    ByRoute { index: usize, route: Arc<RejectRoute> },
     #[error("the Host `{0}` is not allowed here")]
     HostNotAllowed(String),
     #[error("the request has no Host, or more than one")]
@@ -111,7 +114,8 @@ impl Rejection {
 
     /// Whether it is ours, or the target's side, that somebody has to look at.
     pub fn is_fault(&self) -> bool {
-        self.face().status.is_server_error()
+        // What the route table says is what somebody wants.
+        self.face().status.is_server_error() && !matches!(self, Self::ByRoute { .. })
     }
 
     /// Whether a setting would let the request in.
@@ -129,7 +133,7 @@ impl Rejection {
 
     fn face(&self) -> Face {
         match self {
-            Self::NoRoute | Self::MethodNotAllowed(_) => self.routing(),
+            Self::NoRoute | Self::MethodNotAllowed(_) | Self::ByRoute { .. } => self.routing(),
             Self::HostNotAllowed(_)
             | Self::BadHost
             | Self::OriginNotAllowed(_)
@@ -155,6 +159,12 @@ impl Rejection {
                 "http_request_denied",
                 "method_not_allowed",
                 "use one of the methods in `Allow`",
+            ),
+            Self::ByRoute { route, .. } => face(
+                route.reject.status,
+                "http_request_denied",
+                "rejected_by_route",
+                "`countersign explain METHOD PATH` names the route, whose `reject` says so",
             ),
             _ => face(
                 StatusCode::NOT_FOUND,
@@ -302,7 +312,7 @@ impl Rejection {
         let face = self.face();
         let (content_type, body) = match style {
             ErrorStyle::Problem => ("application/problem+json", self.problem(&face)),
-            ErrorStyle::ApiGateway => ("application/json", gateway_message(face.status)),
+            ErrorStyle::ApiGateway => ("application/json", self.gateway_message(face.status)),
         };
         let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = face.status;
@@ -331,6 +341,21 @@ impl Rejection {
             "hint": face.hint,
         })
         .to_string()
+    }
+
+    /// What API Gateway says with this status.
+    fn gateway_message(&self, status: StatusCode) -> String {
+        let message = match (self, status) {
+            (Self::ByRoute { route, .. }, _) => route.reject.message.as_str(),
+            (_, StatusCode::NOT_FOUND) => "Not Found",
+            (_, StatusCode::FORBIDDEN) => "Forbidden",
+            (_, StatusCode::PAYLOAD_TOO_LARGE) => "Request Entity Too Large",
+            (_, StatusCode::SERVICE_UNAVAILABLE) => "Service Unavailable",
+            (_, StatusCode::GATEWAY_TIMEOUT) => "Endpoint request timed out",
+            (_, status) if status.is_server_error() => "Internal server error",
+            (_, status) => status.canonical_reason().unwrap_or("Bad Request"),
+        };
+        serde_json::json!({ "message": message }).to_string()
     }
 }
 
@@ -407,18 +432,4 @@ fn proxy_status(face: &Face) -> HeaderValue {
 fn allow(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     HeaderValue::try_from(names.join(", ")).expect("methods are tokens")
-}
-
-/// What API Gateway says with this status.
-fn gateway_message(status: StatusCode) -> String {
-    let message = match status {
-        StatusCode::NOT_FOUND => "Not Found",
-        StatusCode::FORBIDDEN => "Forbidden",
-        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
-        StatusCode::SERVICE_UNAVAILABLE => "Service Unavailable",
-        StatusCode::GATEWAY_TIMEOUT => "Endpoint request timed out",
-        status if status.is_server_error() => "Internal server error",
-        status => status.canonical_reason().unwrap_or("Bad Request"),
-    };
-    serde_json::json!({ "message": message }).to_string()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use crate::config::{Config, Rewrite, Route};
+use crate::config::{Config, Rewrite, Route, Taker};
 use crate::proxy::rejection::Rejection;
 use crate::routing::{Found, Key, Params};
 use crate::sigv4::{normalise_path, normalise_query, without_presign};
@@ -39,11 +39,13 @@ pub fn choose<'a>(
     match config.routes.find(key) {
         Found::Nothing => Err(Rejection::NoRoute),
         Found::MethodNotAllowed(methods) => Err(Rejection::MethodNotAllowed(methods)),
-        Found::Route(index, params) => {
-            let route = &config.routes.routes()[index];
-            let sent = sent(route, request, &path, &params)?;
-            Ok(Choice { index, route, sent })
-        }
+        Found::Route(index, params) => match config.routes.taker(index) {
+            Taker::Sends(route) => {
+                let sent = sent(route, request, &path, &params)?;
+                Ok(Choice { index, route, sent })
+            }
+            Taker::Rejects(route) => Err(Rejection::ByRoute { index, route: Arc::clone(route) }),
+        },
     }
 }
 

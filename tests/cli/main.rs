@@ -5,6 +5,7 @@
 mod check;
 mod files;
 mod health;
+mod import;
 mod policy;
 mod support;
 
@@ -52,6 +53,21 @@ fn check_sums_up_what_is_right() {
          ok: 3 routes\n"
     );
     assert_eq!(ran.err, "");
+}
+
+const REJECTING: &str = "\n[[routes]]\nname = \"old\"\npath = \"/orders/old\"\nreject = 410\n";
+
+#[test]
+fn check_and_explain_tell_the_routes_that_reject() {
+    let program = Program::with_config(&format!("{CONFIG}{REJECTING}"));
+    let ran = program.run(&["check"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.ends_with("route `old` rejects (410)\nok: 4 routes\n"), "{ran:?}");
+    let ran = program.run(&["explain", "GET", "/orders/old"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains("`old`: takes it\n"), "{ran:?}");
+    let told = "\nroute `old` rejects it: 410 Gone, the route table rejects this request\n";
+    assert!(ran.out.ends_with(told), "{ran:?}");
 }
 
 #[test]
@@ -191,6 +207,7 @@ fn says_its_version_and_its_help() {
         "sign",
         "call",
         "policy",
+        "import",
         "health",
         "init",
         "schema",

@@ -10,6 +10,7 @@ mod extension;
 mod guard;
 mod headers;
 mod hostile;
+mod import;
 mod lifecycle;
 mod limits;
 mod listener;

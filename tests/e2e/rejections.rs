@@ -59,6 +59,27 @@ async fn api_gateways_style_is_its_message_alone() {
     let answer = proxy.ask("GET /orders/7 HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
     assert_eq!(answer.status(), 403);
     assert_eq!(answer.json(), serde_json::json!({"message": "Forbidden"}));
+    let proxy = Setup::to(target.address()).top(style).tables(REJECTING).start().await;
+    let answer = proxy.ask(ask("GET", "/orders/old")).await;
+    assert_eq!(answer.json(), serde_json::json!({"message": "in the archive"}));
+}
+
+const REJECTING: &str = "\n[[routes]]\nname = \"old\"\npath = \"/orders/old\"\n\
+                         reject = { status = 410, message = \"in the archive\" }\n";
+
+#[tokio::test]
+async fn a_route_that_rejects_answers_before_it_asks_for_the_body() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).tables(REJECTING).start().await;
+    let request = "POST /orders/old HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9999999\r\nexpect: 100-continue\r\n\r\n";
+    let answer = proxy.ask(request).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (410, "rejected_by_route"));
+    assert_eq!(answer.json()["detail"], "in the archive");
+    assert_eq!(
+        answer.head.text("proxy-status").unwrap(),
+        "countersign; error=http_request_denied; details=\"rejected_by_route\""
+    );
+    assert!(target.is_untouched().await);
 }
 
 #[tokio::test]

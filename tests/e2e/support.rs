@@ -87,9 +87,7 @@ impl Setup {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let variable = ("COUNTERSIGN_CONFIG_TOML".to_owned(), self.text());
-        let inputs = Inputs { environment: vec![variable], ..Inputs::default() };
-        load(&inputs).unwrap_or_else(|problems| panic!("{problems:?}\n{}", self.text()))
+        config_of(&self.text())
     }
 
     pub(crate) async fn start(self) -> Proxy {
@@ -115,13 +113,22 @@ impl Setup {
     ) -> Result<Proxy, StartError> {
         let config = self.config();
         let stores = stores(&config, &clock);
-        let app = App::new(Arc::new(config), stores, clock.clone()).await?;
-        let addresses = app.addresses();
-        let (admin, connections) = (app.admin_address(), app.connections());
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(app.serve(stop.clone(), CancellationToken::new()));
-        Ok(Proxy { addresses, admin, connections, clock, stop, serving })
+        Proxy::try_of(config, stores, clock).await
     }
+}
+
+/// What a whole file means.
+fn config_of(text: &str) -> Config {
+    let variable = ("COUNTERSIGN_CONFIG_TOML".to_owned(), text.to_owned());
+    let inputs = Inputs { environment: vec![variable], ..Inputs::default() };
+    load(&inputs).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
+}
+
+/// The program with a whole file of the test's own.
+pub(crate) async fn serve(text: &str) -> Proxy {
+    let (config, clock) = (config_of(text), Clock::system());
+    let stores = Stores::fixed(&config, &credentials(), &clock);
+    Proxy::try_of(config, stores, clock).await.unwrap()
 }
 
 /// The program, serving.
@@ -135,6 +142,15 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
+    async fn try_of(config: Config, stores: Stores, clock: Clock) -> Result<Self, StartError> {
+        let app = App::new(Arc::new(config), stores, clock.clone()).await?;
+        let addresses = app.addresses();
+        let (admin, connections) = (app.admin_address(), app.connections());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(app.serve(stop.clone(), CancellationToken::new()));
+        Ok(Self { addresses, admin, connections, clock, stop, serving })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0].strip_prefix("http://").unwrap().parse().unwrap()
     }

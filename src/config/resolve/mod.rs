@@ -1,7 +1,9 @@
 //! What was typed in, a [`Config`] or every problem out.
 
 mod credentials;
+mod headers;
 mod listen;
+mod reject;
 mod retries;
 mod routes;
 mod settings;
@@ -100,7 +102,7 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
     let routes = routes::routes(reader, &targets, &timeouts.exchange);
     let (targets, routes) = routes?;
     // A route for any host says nothing of who may reach the listener.
-    let hosts = routes.routes().iter().filter_map(|route| route.matches.host.clone());
+    let hosts = routes.rules().filter_map(|(_, rule)| rule.host.clone());
     guard.hosts.extend(hosts.filter(|host| *host != HostPattern::Any));
     let upstream = upstream?;
     let files = around.file.iter().chain(&upstream.ca_file).cloned().collect();

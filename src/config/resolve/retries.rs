@@ -69,7 +69,8 @@ fn statuses(table: &Reader<'_>) -> Option<Vec<StatusCode>> {
     Some(entries.iter().filter_map(status).collect())
 }
 
-fn status(entry: &Entry<'_>) -> Option<StatusCode> {
+/// The status of an error.
+pub(super) fn status(entry: &Entry<'_>) -> Option<StatusCode> {
     let number = entry.count()?;
     let status = u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok());
     let status = status.filter(|status| status.is_client_error() || status.is_server_error());

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderName};
-use http::{HeaderValue, Method};
+use http::Method;
+use http::header::HeaderName;
 
 use crate::config::reader::{Entry, Reader};
-use crate::config::resolve::retries;
+use crate::config::resolve::headers::{changes, header_name};
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
+use crate::config::resolve::{reject, retries};
 use crate::config::values::Wrong;
 use crate::config::{
-    ExchangeTimeouts, HeaderChanges, Payload, Rewrite, Route, RouteTable, Target, defaults,
+    ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable, Target,
+    defaults,
 };
 use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Table, Template};
 
@@ -51,9 +53,15 @@ pub(super) fn routes(
         return None;
     }
     tell_apart(reader, &read);
-    let whole: Option<Vec<Route>> = read.into_iter().map(|read| read.route).collect();
+    let (mut sending, mut rejecting) = (Vec::new(), Vec::new());
+    for read in read {
+        match read.made? {
+            Made::Sends(route) => sending.push(*route),
+            Made::Rejects(route) => rejecting.push(route),
+        }
+    }
     // What two routes share has been told.
-    let table = RouteTable::new(whole?).ok()?;
+    let table = RouteTable::new(sending, rejecting).ok()?;
     Some((targets.all(), table))
 }
 
@@ -61,7 +69,12 @@ pub(super) fn routes(
 /// something else about it is wrong.
 struct Read {
     named: Option<(String, Rule)>,
-    route: Option<Route>,
+    made: Option<Made>,
+}
+
+enum Made {
+    Sends(Box<Route>),
+    Rejects(RejectRoute),
 }
 
 /// A `target` takes everything: routes beside it are out of work.
@@ -97,7 +110,7 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         matches: rule,
         target,
     });
-    Read { named: None, route }
+    Read { named: None, made: route.map(|route| Made::Sends(Box::new(route))) }
 }
 
 /// Notes what nothing tells apart: rules first, then names.
@@ -162,9 +175,10 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 20] = [
     "name",
     "target",
+    "reject",
     "host",
     "path",
     "prefix",
@@ -190,16 +204,20 @@ fn one(
     targets: &Targets<'_>,
     timeouts: &ExchangeTimeouts,
 ) -> Read {
-    let Some(own) = entry.table() else { return Read { named: None, route: None } };
+    let Some(own) = entry.table() else { return Read { named: None, made: None } };
     let keys = Layers { own: Some(&own), defaults };
-    let target = target(&keys, &own, targets);
+    let [target, reject] = keys.either(["target", "reject"]);
+    if let Some(reject) = reject {
+        return rejecting(&keys, &own, &reject);
+    }
+    let target = self::target(target, &own, targets);
     let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
     let matches = matches(&keys, &own);
     let rewrite = rewrite(&keys, &own, matches.as_ref());
     let payload = payload(&keys, target.as_deref());
     let authorization = authorization(&keys);
-    let request_headers = changes(&keys, "request_headers", true);
-    let response_headers = changes(&keys, "response_headers", false);
+    let request_headers = changes(keys.take("request_headers"), true);
+    let response_headers = changes(keys.take("response_headers"), false);
     let timeouts = route_timeouts(&keys, timeouts);
     let retries = keys.take("retries").and_then(|entry| retries::retries(&entry));
     let throttle = keys.take("throttle").and_then(|entry| settings::throttle(&entry));
@@ -225,12 +243,32 @@ fn one(
             matches,
         })
     };
-    let route = whole();
-    Read { named, route }
+    let made = whole().map(|route| Made::Sends(Box::new(route)));
+    Read { named, made }
 }
 
-fn target(keys: &Layers<'_, '_>, own: &Reader<'_>, targets: &Targets<'_>) -> Option<Arc<Target>> {
-    let Some(entry) = keys.take("target") else {
+fn rejecting(keys: &Layers<'_, '_>, own: &Reader<'_>, entry: &Entry<'_>) -> Read {
+    keys.touch();
+    reject::alone(own);
+    let reject = reject::reject(entry);
+    let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
+    let matches = matches(keys, own);
+    own.finish();
+    let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
+    let whole = || {
+        let (name, matches) = named.clone()?;
+        Some(Made::Rejects(RejectRoute { name, matches, reject: reject? }))
+    };
+    let made = whole();
+    Read { named, made }
+}
+
+fn target(
+    entry: Option<Entry<'_>>,
+    own: &Reader<'_>,
+    targets: &Targets<'_>,
+) -> Option<Arc<Target>> {
+    let Some(entry) = entry else {
         own.problem_here(Wrong::new("`target` is missing", "write a target's name, or its URL"));
         return None;
     };
@@ -415,70 +453,6 @@ fn authorization(keys: &Layers<'_, '_>) -> Option<HeaderName> {
         name => header_name(name, true).map(Some),
     });
     read.flatten()
-}
-
-fn changes(keys: &Layers<'_, '_>, key: &'static str, of_request: bool) -> HeaderChanges {
-    let mut changes = HeaderChanges::default();
-    let Some(table) = keys.take(key).and_then(|entry| entry.table()) else { return changes };
-    if let Some(set) = table.table("set") {
-        for (name, entry) in set.named() {
-            let value = entry.parsed("a header's value", |text| {
-                HeaderValue::try_from(text).map_err(|_| {
-                    Wrong::new("this cannot stand in a header", "write printable characters")
-                })
-            });
-            match (header_name(&name, of_request), value) {
-                (Ok(name), Some(value)) => changes.set.push((name, value)),
-                (Err(wrong), _) => entry.problem(wrong),
-                (Ok(_), None) => {}
-            }
-        }
-    }
-    let remove = table.take("remove").and_then(|entry| entry.strings("a header's name"));
-    for (entry, name) in remove.unwrap_or_default() {
-        match header_name(&name, of_request) {
-            Ok(name) => changes.remove.push(name),
-            Err(wrong) => entry.problem(wrong),
-        }
-    }
-    table.finish();
-    changes
-}
-
-/// A header that a route may change: not those that make the message, the signature or the loop
-/// guard what they are.
-fn header_name(text: &str, of_request: bool) -> Result<HeaderName, Wrong> {
-    let name = HeaderName::try_from(text).map_err(|_| {
-        Wrong::new(format!("`{text}` is no header's name"), "write a word such as `x-env`")
-    })?;
-    let framing = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
-    let signing = [
-        "authorization",
-        "expect",
-        "host",
-        "via",
-        "x-amz-content-sha256",
-        "x-amz-date",
-        "x-amz-security-token",
-    ];
-    if framing.contains(&name) || (of_request && signing.contains(&name.as_str())) {
-        return Err(Wrong::new(
-            format!("`{name}` is not a route's to change"),
-            "leave it out: it belongs to the connection or to the signature",
-        ));
-    }
-    Ok(name)
 }
 
 /// A name for a route without one: what it takes.

@@ -91,6 +91,10 @@ impl Targets<'_> {
             ));
             return None;
         };
+        if url.is_empty_text() {
+            url.problem(unknown_url(written.function_arn.as_deref()));
+            return None;
+        }
         let misread = |key: &'static str, read: bool| !read && table.take(key).is_some();
         if misread("service", written.service.is_some())
             || misread("region", written.region.is_some())
@@ -211,6 +215,23 @@ fn signing_word(text: &str) -> Result<String, Wrong> {
         format!("`{text}` is neither a service nor a region"),
         "write a word such as `lambda` or `us-east-1`",
     ))
+}
+
+/// A place that waits for its URL, as `import` leaves it.
+fn unknown_url(function_arn: Option<&str>) -> Wrong {
+    let hint = match function_arn {
+        Some(arn) => {
+            let parts: Vec<&str> = arn.splitn(8, ':').collect();
+            let function = parts.get(..7).unwrap_or_default().join(":");
+            let qualifier = parts.get(7).map(|name| format!(" --qualifier {name}"));
+            let qualifier = qualifier.unwrap_or_default();
+            format!(
+                "`aws lambda get-function-url-config --function-name {function}{qualifier}` tells it"
+            )
+        }
+        None => "write `https://ID.lambda-url.REGION.on.aws`".to_owned(),
+    };
+    Wrong::new("the URL is not known yet", hint)
 }
 
 /// Where a target is.

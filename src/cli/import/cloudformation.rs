@@ -1,0 +1,170 @@
+//! A CloudFormation template: REST APIs by their resources and methods, HTTP APIs by their routes
+//! and integrations, and either by a `Body` in OpenAPI.
+
+use serde_json::Value;
+
+use crate::cli::import::integration::Integration;
+use crate::cli::import::openapi;
+use crate::cli::import::operation::{Found, Leads, Operation, Path, prefix};
+use crate::cli::import::template::Template;
+
+/// How deep resources may lie below each other; API Gateway's paths are shorter.
+const DEEPEST: usize = 64;
+
+/// What of a stage has no place here.
+const STAGE: [(&str, &str); 3] = [
+    ("CacheClusterEnabled", "caching"),
+    ("CanarySetting", "a canary of the stage"),
+    ("MethodSettings", "settings of methods: throttling, caching, logs, metrics"),
+];
+
+/// Adds what a template's APIs say.
+pub(super) fn operations(template: &Template<'_>, base_path: Option<&str>, found: &mut Found) {
+    for (id, method) in template.of_type("AWS::ApiGateway::Method") {
+        let api = template.named(&method["RestApiId"]);
+        let prefix = base_path.map_or_else(|| rest_stage(template, api.as_deref()), prefix);
+        match path(template, &method["ResourceId"], DEEPEST) {
+            Some(path) => found.operations.push(rest(template, method, prefix, path)),
+            None => found.lost.push(format!("the method `{id}`: its path cannot be told")),
+        }
+    }
+    for (id, route) in template.of_type("AWS::ApiGatewayV2::Route") {
+        let api = template.named(&route["ApiId"]);
+        let prefix = base_path.map_or_else(|| http_stage(template, api.as_deref()), prefix);
+        match http(template, route, prefix) {
+            Some(operation) => found.operations.push(operation),
+            None => found.lost.push(format!("the route `{id}`: its `RouteKey` is no text")),
+        }
+    }
+    for kind in ["AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"] {
+        for (id, api) in template.of_type(kind) {
+            if api["Body"]["paths"].is_object() {
+                let prefix = base_path.map_or_else(
+                    || match kind {
+                        "AWS::ApiGateway::RestApi" => rest_stage(template, Some(id)),
+                        _ => http_stage(template, Some(id)),
+                    },
+                    prefix,
+                );
+                let _ = openapi::operations(&api["Body"], &template.words, &prefix, found);
+            } else if api.get("BodyS3Location").is_some() {
+                found.lost.push(
+                    "an API's definition in a file of its own: `import openapi` reads it"
+                        .to_owned(),
+                );
+            }
+            if api.get("Policy").is_some() {
+                found.lost.push(
+                    "the API's resource policy: whoever reaches the listener may call".to_owned(),
+                );
+            }
+            if api.get("CorsConfiguration").is_some() {
+                found.lost.push(
+                    "CORS, which API Gateway answered (a Function URL can, by its `Cors`)"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    for (_, stage) in template.of_type("AWS::ApiGateway::Stage") {
+        for (key, what) in STAGE {
+            if !matches!(&stage[key], Value::Null | Value::Bool(false)) {
+                found.lost.push(what.to_owned());
+            }
+        }
+    }
+    if template.of_type("AWS::WAFv2::WebACLAssociation").next().is_some() {
+        found.lost.push("WAF".to_owned());
+    }
+    if template.of_type("AWS::ApiGateway::UsagePlan").next().is_some() {
+        found.lost.push("usage plans".to_owned());
+    }
+}
+
+/// The path of a resource: its own part below its parent's; the root has none.
+fn path(template: &Template<'_>, resource: &Value, far: usize) -> Option<String> {
+    let text = template.words.text(resource)?;
+    if text.ends_with(".RootResourceId}") {
+        return Some("/".to_owned());
+    }
+    let id = template.named(resource)?;
+    let (_, found) = template.of_type("AWS::ApiGateway::Resource").find(|(name, _)| *name == id)?;
+    let part = template.words.text(&found["PathPart"])?;
+    let parent = path(template, &found["ParentId"], far.checked_sub(1)?)?;
+    Some(format!("{}/{part}", parent.trim_end_matches('/')))
+}
+
+fn rest(template: &Template<'_>, method: &Value, prefix: String, path: String) -> Operation {
+    let text = |key: &str| template.words.text(&method[key]);
+    let (mut leads, mut lost) = match Integration::read(&method["Integration"]) {
+        Some(integration) => integration.leads(&template.words),
+        None => (Leads::Nowhere("it has no integration".to_owned()), Vec::new()),
+    };
+    if let Leads::To { .. } = &leads
+        && method.get("RequestValidatorId").is_some()
+    {
+        lost.push("request validation".to_owned());
+    }
+    let mut guards = Vec::new();
+    guards.extend(authorizer(text("AuthorizationType")));
+    if text("ApiKeyRequired").as_deref() == Some("true") {
+        guards.push("an API key".to_owned());
+    }
+    leads = guarded(leads, &guards);
+    let verb = text("HttpMethod").filter(|verb| verb != "ANY");
+    Operation { prefix, path: Path::Of(path), method: verb, leads, lost }
+}
+
+fn http(template: &Template<'_>, route: &Value, prefix: String) -> Option<Operation> {
+    let text = |key: &str| template.words.text(&route[key]);
+    let key = text("RouteKey")?;
+    let (method, path) = match key.split_once(' ') {
+        Some((method, path)) => (Some(method.to_owned()), Path::Of(path.to_owned())),
+        None => (None, Path::Default),
+    };
+    let target = text("Target").unwrap_or_default();
+    let id = target.strip_prefix("integrations/${").and_then(|rest| rest.strip_suffix('}'));
+    let mut integrations = template.of_type("AWS::ApiGatewayV2::Integration");
+    let found = integrations.find(|(name, _)| Some(*name) == id);
+    let (leads, lost) = match found.and_then(|(_, properties)| Integration::read(properties)) {
+        Some(integration) => integration.leads(&template.words),
+        None => (Leads::Nowhere("it has no integration".to_owned()), Vec::new()),
+    };
+    let guards: Vec<String> = authorizer(text("AuthorizationType")).into_iter().collect();
+    let method = method.filter(|method| method != "ANY");
+    Some(Operation { prefix, path, method, leads: guarded(leads, &guards), lost })
+}
+
+fn authorizer(kind: Option<String>) -> Option<String> {
+    let kind = kind.filter(|kind| !matches!(kind.as_str(), "NONE" | "AWS_IAM"))?;
+    Some(format!("an authorizer ({kind})"))
+}
+
+fn guarded(leads: Leads, guards: &[String]) -> Leads {
+    match leads {
+        Leads::To { function, within } if !guards.is_empty() => {
+            Leads::Guarded { function, within, by: guards.join(", ") }
+        }
+        leads => leads,
+    }
+}
+
+/// The stage of a REST API: of a stage of its own, or in a deployment.
+fn rest_stage(template: &Template<'_>, api: Option<&str>) -> String {
+    let of_kind = |kind: &'static str| {
+        let of_api = template
+            .of_type(kind)
+            .find(|(_, properties)| template.named(&properties["RestApiId"]).as_deref() == api);
+        of_api.and_then(|(_, properties)| template.words.text(&properties["StageName"]))
+    };
+    let stage =
+        of_kind("AWS::ApiGateway::Stage").or_else(|| of_kind("AWS::ApiGateway::Deployment"));
+    prefix(&stage.unwrap_or_default())
+}
+
+fn http_stage(template: &Template<'_>, api: Option<&str>) -> String {
+    let mut stages = template.of_type("AWS::ApiGatewayV2::Stage");
+    let of_api = stages.find(|(_, stage)| template.named(&stage["ApiId"]).as_deref() == api);
+    let stage = of_api.and_then(|(_, stage)| template.words.text(&stage["StageName"]));
+    prefix(&stage.unwrap_or_default())
+}

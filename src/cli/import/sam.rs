@@ -1,0 +1,163 @@
+//! A SAM template: the `Api` and `HttpApi` events of its functions, and APIs with an OpenAPI
+//! document in `DefinitionBody`.
+//! <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification.html>
+
+use serde_json::Value;
+
+use crate::cli::import::integration::OLD_FORMAT;
+use crate::cli::import::openapi;
+use crate::cli::import::operation::{Found, Leads, Operation, Path, prefix};
+use crate::cli::import::template::Template;
+
+/// The stage of the REST API that SAM makes where no event names one.
+const IMPLICIT_STAGE: &str = "Prod";
+
+/// A kind of event, and of the API behind it.
+struct Kind {
+    event: &'static str,
+    resource: &'static str,
+    /// What an event calls its API.
+    api: &'static str,
+    /// What `Globals` calls it.
+    globals: &'static str,
+    format: &'static str,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        event: "Api",
+        resource: "AWS::Serverless::Api",
+        api: "RestApiId",
+        globals: "Api",
+        format: "1.0",
+    },
+    Kind {
+        event: "HttpApi",
+        resource: "AWS::Serverless::HttpApi",
+        api: "ApiId",
+        globals: "HttpApi",
+        format: "2.0",
+    },
+];
+
+/// Adds what a template's events say.
+pub(super) fn operations(template: &Template<'_>, base_path: Option<&str>, found: &mut Found) {
+    for (id, function) in template.of_type("AWS::Serverless::Function") {
+        let events = function["Events"].as_object().into_iter().flatten();
+        for (_, event) in events {
+            let kind = KINDS.iter().find(|kind| event["Type"] == kind.event);
+            if let Some(kind) = kind {
+                let id = template.published(id, function);
+                found.operations.push(operation(
+                    template,
+                    kind,
+                    &id,
+                    &event["Properties"],
+                    base_path,
+                ));
+            }
+        }
+    }
+    for kind in &KINDS {
+        settings(template, kind, &Value::Null, found); // of the APIs that SAM makes itself
+        for (_, api) in template.of_type(kind.resource) {
+            settings(template, kind, api, found);
+            if api["DefinitionBody"]["paths"].is_object() {
+                let stage = base_path.map_or_else(|| stage(template, kind, Some(api)), prefix);
+                let _ = openapi::operations(&api["DefinitionBody"], &template.words, &stage, found);
+            } else if api.get("DefinitionUri").is_some() || api.get("DefinitionBody").is_some() {
+                found.lost.push(
+                    "an API's definition in a file of its own: `import openapi` reads it"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+}
+
+fn operation(
+    template: &Template<'_>,
+    kind: &Kind,
+    id: &str,
+    event: &Value,
+    base_path: Option<&str>,
+) -> Operation {
+    let text = |key: &str| template.words.text(&event[key]);
+    let api = template.named(&event[kind.api]);
+    let api = api.and_then(|id| template.of_type(kind.resource).find(|(name, _)| *name == id));
+    let api = api.map(|(_, properties)| properties);
+    let path = match text("Path") {
+        Some(path) if path != "$default" && path != "/$default" => Path::Of(path),
+        _ => Path::Default,
+    };
+    let method = text("Method").map(|method| method.to_ascii_uppercase());
+    let method = method.filter(|method| {
+        !matches!(method.as_str(), "ANY" | "*" | "$DEFAULT" | "X-AMAZON-APIGATEWAY-ANY-METHOD")
+    });
+    let function = template.function(id);
+    let within = text("TimeoutInMillis").and_then(|text| text.parse().ok());
+    let mut lost = Vec::new();
+    let format = text("PayloadFormatVersion").unwrap_or_else(|| kind.format.to_owned());
+    if format.starts_with('1') {
+        lost.push(OLD_FORMAT.to_owned());
+    }
+    if event.get("RequestModel").is_some() || event.get("RequestParameters").is_some() {
+        lost.push("request validation".to_owned());
+    }
+    let leads = match guard(template, kind, event, api) {
+        Some(by) => Leads::Guarded { function, within, by },
+        None => Leads::To { function, within },
+    };
+    let prefix = base_path.map_or_else(|| stage(template, kind, api), prefix);
+    Operation { prefix, path, method, leads, lost }
+}
+
+/// The stage as it stands in paths.
+fn stage(template: &Template<'_>, kind: &Kind, api: Option<&Value>) -> String {
+    let named = api.and_then(|api| template.words.text(&api["StageName"]));
+    let implied = if kind.event == "Api" { IMPLICIT_STAGE } else { "$default" };
+    prefix(&named.unwrap_or_else(|| implied.to_owned()))
+}
+
+/// Who checks the caller: the event's own `Auth`, else that of its API or of `Globals`.
+fn guard(
+    template: &Template<'_>,
+    kind: &Kind,
+    event: &Value,
+    api: Option<&Value>,
+) -> Option<String> {
+    let none = Value::Null;
+    let around = template.property(api.unwrap_or(&none), kind.globals, "Auth");
+    let said = |key: &str, default: &str| {
+        let own = template.words.text(&event["Auth"][key]);
+        own.or_else(|| template.words.text(&around[default]))
+    };
+    let mut guards = Vec::new();
+    match said("Authorizer", "DefaultAuthorizer").as_deref() {
+        None | Some("NONE" | "AWS_IAM") => {}
+        Some(name) => guards.push(format!("the authorizer `{name}`")),
+    }
+    if said("ApiKeyRequired", "ApiKeyRequired").as_deref() == Some("true") {
+        guards.push("an API key".to_owned());
+    }
+    (!guards.is_empty()).then(|| guards.join(", "))
+}
+
+/// What an API itself loses.
+fn settings(template: &Template<'_>, kind: &Kind, api: &Value, found: &mut Found) {
+    for (key, what) in [
+        ("CacheClusterEnabled", "caching"),
+        ("Cors", "CORS, which API Gateway answered (a Function URL can, by its `Cors`)"),
+        (
+            "CorsConfiguration",
+            "CORS, which API Gateway answered (a Function URL can, by its `Cors`)",
+        ),
+        ("GatewayResponses", "gateway responses (`error_style = \"api-gateway\"` comes near)"),
+        ("Domain", "a domain of its own: `--base-path` where it has a base path"),
+    ] {
+        let value = template.property(api, kind.globals, key);
+        if !matches!(value, Value::Null | Value::Bool(false)) {
+            found.lost.push(what.to_owned());
+        }
+    }
+}
