@@ -33,7 +33,6 @@ type Connection = SendRequest<BoxBody<Bytes, Infallible>>;
 
 /// What came of a request.
 #[derive(Debug)]
-#[allow(dead_code)] // some of it is for the failure's text only
 enum Outcome {
     /// A whole answer.
     Whole { status: StatusCode, body: Vec<u8> },
@@ -45,6 +44,25 @@ enum Outcome {
     Broken(hyper::Error),
     /// Nothing came.
     Silence,
+}
+
+impl Outcome {
+    /// What a reader of a failure wants to know.
+    fn told(&self) -> String {
+        let start =
+            |body: &[u8]| String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        match self {
+            Self::Whole { status, body } => {
+                format!("{status}, {} bytes whole: {:?}", body.len(), start(body))
+            }
+            Self::Cut { status, body } => {
+                format!("{status}, {} bytes and a cut: {:?}", body.len(), start(body))
+            }
+            Self::Broken(error) => format!("no answer: {error:?}"),
+            Self::Left => "the client left".to_owned(),
+            Self::Silence => format!("nothing within {PATIENCE:?}"),
+        }
+    }
 }
 
 /// How often what was asked, and what of it was lost.
@@ -80,9 +98,7 @@ impl Score {
         } else {
             self.wrong_count += 1;
             if self.wrong.len() < TOLD {
-                let mut told = format!("{kind:?} {id}: {outcome:?}");
-                told.truncate(400);
-                self.wrong.push(told);
+                self.wrong.push(format!("{kind:?} {id}: {}", outcome.told()));
             }
         }
     }

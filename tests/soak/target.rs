@@ -24,6 +24,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 const PIECE: usize = 16_000;
 
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
 /// What it knows and what it noted.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -152,14 +154,12 @@ async fn answer(
     requests: &mut Requests<OwnedReadHalf>,
 ) -> Then {
     let body = content(!id, kind.answer_size(id));
-    let half = body.len() / 2;
     let sent = match kind {
         Kind::Reset => return Then::Reset,
         Kind::Stall => return silent(requests).await,
         Kind::Stream | Kind::LeftStream => stream(write, &body).await,
         Kind::Cut | Kind::StallWithin => {
-            let head = head("200 OK", body.len());
-            let _ = write.write_all(&[head.as_bytes(), &body[..half]].concat()).await;
+            let _ = write.write_all(&begun(id, &body)).await;
             if kind == Kind::StallWithin {
                 return silent(requests).await;
             }
@@ -171,13 +171,23 @@ async fn answer(
     if sent.is_ok() { Then::Next } else { Then::Close }
 }
 
+/// The first half of an answer, in both kinds of framing.
+fn begun(id: u64, body: &[u8]) -> Vec<u8> {
+    let half = &body[..body.len() / 2];
+    if id.is_multiple_of(2) {
+        return [head("200 OK", body.len()).as_bytes(), half].concat();
+    }
+    let head = format!("{CHUNKED}{:x}\r\n", half.len());
+    [head.as_bytes(), half, b"\r\n"].concat()
+}
+
 async fn silent(requests: &mut Requests<OwnedReadHalf>) -> Then {
     let _ = timeout(SILENCE, requests.next()).await; // ends when the other side does
     Then::Close
 }
 
 async fn stream(write: &mut OwnedWriteHalf, body: &[u8]) -> std::io::Result<()> {
-    write.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+    write.write_all(CHUNKED.as_bytes()).await?;
     for piece in body.chunks(PIECE) {
         let size = format!("{:x}\r\n", piece.len());
         write.write_all(&[size.as_bytes(), piece, b"\r\n"].concat()).await?;
