@@ -1,3 +1,5 @@
+//! What each bound lets in, what a reload carries on, and what a throttle says of the wait.
+
 use super::{Gates, Permit};
 use crate::config::Config;
 use crate::config::load::{Inputs, load};

@@ -1,3 +1,5 @@
+//! Each refusal by its cause, as the service words it.
+
 use std::collections::BTreeSet;
 
 use super::*;
