@@ -41,15 +41,15 @@ fn can_be_mended(problem: &Problem) {
 
 /// What is valid serves: it listens and has routes, and those can be asked.
 fn routes(config: &Config) {
-    let routes = config.routes.routes();
-    assert!(!config.listen.is_empty() && !routes.is_empty(), "nothing to serve");
+    let rules = config.routes.rules().count();
+    assert!(!config.listen.is_empty() && rules > 0, "nothing to serve");
     for path in PATHS {
         for host in [None, Some("localhost"), Some("orders.internal")] {
             let key = Key { host, method: &Method::GET, path };
             let explained = config.routes.explain(key);
-            assert_eq!(explained.len(), routes.len(), "a route is passed over in silence");
+            assert_eq!(explained.len(), rules, "a route is passed over in silence");
             if let Found::Route(index, _) = config.routes.find(key) {
-                assert!(index < routes.len());
+                assert!(index < rules);
             }
         }
     }
