@@ -13,6 +13,8 @@ use countersign::telemetry::logs;
 
 const VALID: &str = "tests/fixtures/config/valid";
 const INVALID: &str = "tests/fixtures/config/invalid";
+/// Bodies and their schemas: right and wrong in a build that checks them, refused in any other.
+const BODIES: &str = "tests/fixtures/config/bodies";
 /// The samples that people copy.
 const SAMPLES: &str = "config";
 
@@ -160,4 +162,25 @@ fn a_routes_own_reject_goes_before_a_default_target() {
         (501, "this host is no longer served"),
     ];
     assert_eq!(rejects, expected);
+}
+
+#[cfg(feature = "validation")]
+#[test]
+fn compiles_the_schemas_of_bodies_and_tells_what_is_wrong_with_them() {
+    let config =
+        read(&Path::new(BODIES).join("valid.toml")).unwrap_or_else(|told| panic!("{told}"));
+    let file = Path::new(BODIES).join("order.json");
+    assert!(config.files.iter().any(|known| known.path == file), "{:?}", config.files);
+    let told = read(&Path::new(BODIES).join("invalid.toml")).unwrap_err();
+    let expected = fs::read_to_string(Path::new(BODIES).join("invalid.txt")).unwrap();
+    assert_eq!(format!("{told}\n"), expected, "{told}");
+}
+
+#[cfg(not(feature = "validation"))]
+#[test]
+fn a_build_that_checks_no_bodies_says_so() {
+    let told = read(&Path::new(BODIES).join("valid.toml")).unwrap_err().to_string();
+    assert_eq!(told.matches("this build checks no bodies").count(), 3, "{told}");
+    assert!(told.contains("build with `--features validation`"), "{told}");
+    assert!(read(&Path::new(BODIES).join("invalid.toml")).is_err());
 }

@@ -17,7 +17,7 @@ const ROUTE: &str = "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.
 const UNKNOWN: &str = "zzzzzzzzzzzzzzzz";
 
 /// Every table of the file: where the schema describes it, and a text with `KEY` in it.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("", "KEY = 1"),
     ("/properties/upstream", "[upstream]\nKEY = 1"),
     ("/definitions/credentials", "[credentials]\nKEY = 1"),
@@ -47,6 +47,7 @@ const TABLES: [(&str, &str); 17] = [
         "/definitions/route/properties/throttle",
         "[defaults]\nthrottle = { rate = \"1/s\", KEY = 1 }",
     ),
+    ("/definitions/route/properties/validate", "[defaults]\nvalidate = { KEY = 1 }"),
 ];
 
 fn schema() -> Value {

@@ -5,6 +5,7 @@ use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::routes;
+use crate::config::validate::Validate;
 use crate::config::{
     Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
     RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
@@ -121,6 +122,7 @@ fn one(route: &Route) -> Value {
         "retries": route.retries.as_ref().map(retries),
         "throttle": route.throttle.map(throttle),
         "max_in_flight": route.max_in_flight,
+        "validate": route.validate.as_ref().map(validate),
         "timeouts": {
             "body_read": written(route.timeouts.body_read),
             "response_head": written(route.timeouts.response_head),
@@ -148,6 +150,15 @@ fn retries(retries: &Retries) -> Value {
 
 fn throttle(throttle: Throttle) -> Value {
     json!({ "interval": written(throttle.interval), "burst": throttle.burst })
+}
+
+fn validate(validate: &Validate) -> Value {
+    let headers: Vec<&str> = validate.headers.iter().map(|name| name.as_str()).collect();
+    let body = validate.bodies.iter().map(|body| {
+        let file = body.file.as_ref().map(|file| file.path.display().to_string());
+        (body.kind.to_string(), file.map_or(Value::Bool(true), Value::String))
+    });
+    json!({ "headers": headers, "query": validate.query, "body": body.collect::<Map<_, _>>() })
 }
 
 /// Names alone: a value may be an API key.

@@ -19,12 +19,14 @@ use crate::sigv4::Scope;
 pub mod admin;
 mod defaults;
 mod infer;
+pub mod json_schema;
 pub mod load;
 mod origin;
 pub mod problem;
 mod reader;
 mod resolve;
 mod route_table;
+pub mod validate;
 mod values;
 
 pub use route_table::{RouteTable, Taker};
@@ -391,6 +393,8 @@ pub struct Route {
     pub throttle: Option<Throttle>,
     /// Requests at once through it.
     pub max_in_flight: Option<usize>,
+    /// What a request must bring.
+    pub validate: Option<validate::Validate>,
 }
 
 /// A route that sends nothing on.

@@ -281,6 +281,12 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// A table as JSON.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        let json = serde_json::to_value(self.value);
+        json.map_err(|error| self.problem(Wrong::new(error.to_string(), "write JSON's types"))).ok()
+    }
+
     /// A list of anything.
     pub(super) fn list(&self, expected: &str) -> Option<Vec<Entry<'a>>> {
         let entry = |(position, value): (usize, &'a Value)| Entry {

@@ -68,6 +68,18 @@ pub(super) struct Held {
     _share: Vec<Share>,
 }
 
+impl Held {
+    /// Its pieces, in order.
+    pub(super) fn frames(&self) -> &[Bytes] {
+        &self.frames
+    }
+
+    /// Bytes of all of them.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
 /// A body on its way through.
 #[derive(Debug)]
 pub(super) struct Streamed {

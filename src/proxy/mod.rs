@@ -1,5 +1,5 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → limit → body → headers → attempts → the answer, streamed.
+//! guard → route → limit → body → validate → headers → attempts → the answer, streamed.
 
 mod access_log;
 mod body;
@@ -10,6 +10,7 @@ mod rejection;
 mod route;
 mod trace;
 mod upstream;
+mod validate;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -155,6 +156,9 @@ impl Proxy {
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
+        if let Some(validate) = &route.validate {
+            Box::pin(validate::admit(validate, request, &sent, &payload)).await?;
+        }
         Outgoing {
             route,
             payload: &payload,

@@ -3,6 +3,8 @@
 //! An answer is `application/problem+json` (RFC 9457) with `Proxy-Status` (RFC 9209): a stable
 //! code, a sentence for the caller and a hint. The cause goes to the log only.
 
+mod invalid;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +12,13 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
+use crate::config::json_schema::Fault;
 use crate::config::{ErrorStyle, RejectRoute};
 use crate::credentials::Unavailable;
 use crate::net::ConnectError;
 use crate::proxy::limit::Full;
+
+pub(super) use invalid::Missing;
 
 /// RFC 9209.
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -56,6 +61,10 @@ pub enum Rejection {
     StreamBroken(#[source] hyper_util::client::legacy::Error),
     #[error("`x-amz-content-sha256` is not a SHA-256 in hex")]
     InvalidDigest,
+    #[error("the request lacks what the route asks for")]
+    ParametersMissing(Vec<Missing>),
+    #[error("the body does not fit the route's schema")]
+    BodyInvalid(Vec<Fault>),
     #[error("{0}")]
     Overloaded(Full),
     #[error("this route is called too often")]
@@ -146,7 +155,9 @@ impl Rejection {
             | Self::BodyTimeout
             | Self::BodyBroken(_)
             | Self::StreamBroken(_)
-            | Self::InvalidDigest => self.body(),
+            | Self::InvalidDigest
+            | Self::ParametersMissing(_)
+            | Self::BodyInvalid(_) => self.body(),
             Self::Connect(cause) => connect(cause),
             _ => self.sending(),
         }
@@ -242,6 +253,12 @@ impl Rejection {
                 "invalid_digest",
                 "send the SHA-256 of the body as 64 lower-case hex digits, or leave it out",
             ),
+            Self::ParametersMissing(_) | Self::BodyInvalid(_) => face(
+                StatusCode::BAD_REQUEST,
+                error,
+                "request_invalid",
+                "`errors` says what and where; `validate` of the route is the rule",
+            ),
             _ => face(StatusCode::BAD_REQUEST, error, "body_broken", "send the whole body"),
         }
     }
@@ -332,20 +349,31 @@ impl Rejection {
     }
 
     fn problem(&self, face: &Face) -> String {
-        serde_json::json!({
+        let mut problem = serde_json::json!({
             "type": "about:blank",
             "title": face.status.canonical_reason(),
             "status": face.status.as_u16(),
             "detail": self.to_string(),
             "code": face.code,
             "hint": face.hint,
-        })
-        .to_string()
+        });
+        match self {
+            Self::ParametersMissing(names) => problem["errors"] = invalid::missing(names),
+            Self::BodyInvalid(faults) => problem["errors"] = invalid::faults(faults),
+            _ => {}
+        }
+        problem.to_string()
     }
 
     /// What API Gateway says with this status.
     fn gateway_message(&self, status: StatusCode) -> String {
+        let missing;
         let message = match (self, status) {
+            (Self::ParametersMissing(names), _) => {
+                missing = invalid::listed(names);
+                missing.as_str()
+            }
+            (Self::BodyInvalid(_), _) => "Invalid request body",
             (Self::ByRoute { route, .. }, _) => route.reject.message.as_str(),
             (_, StatusCode::NOT_FOUND) => "Not Found",
             (_, StatusCode::FORBIDDEN) => "Forbidden",

@@ -44,9 +44,9 @@ pub(super) fn recode_query(out: &mut Vec<u8>, mut text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// The bytes that a query's name or value stands for. Only for those who compare: the signature
-/// goes through [`recode_query`].
-pub(super) fn decode_query(mut text: &[u8]) -> impl Iterator<Item = u8> {
+/// The bytes that a query's name or value stands for. Only for those who compare: what is signed
+/// stays encoded.
+pub fn decode_query(mut text: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let (byte, length) = (!text.is_empty()).then(|| decode_first(text))?;
         text = &text[length..];

@@ -22,6 +22,7 @@ mod vectors;
 use http::{HeaderMap, HeaderValue, Method};
 
 pub use credentials::{InvalidCredentials, SigningCredentials};
+pub use escape::decode_query;
 pub use intermediates::Intermediates;
 pub use payload::PayloadHash;
 pub use signer::Signer;

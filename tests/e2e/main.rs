@@ -24,3 +24,4 @@ mod retries;
 mod signing;
 mod stale;
 mod support;
+mod validate;

@@ -8,6 +8,7 @@ mod retries;
 mod routes;
 mod settings;
 mod targets;
+mod validate;
 
 use std::path::PathBuf;
 
@@ -105,7 +106,8 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
     let hosts = routes.rules().filter_map(|(_, rule)| rule.host.clone());
     guard.hosts.extend(hosts.filter(|host| *host != HostPattern::Any));
     let upstream = upstream?;
-    let files = around.file.iter().chain(&upstream.ca_file).cloned().collect();
+    let schemas = validate::files(routes.routes());
+    let files = around.file.iter().chain(&upstream.ca_file).chain(schemas).cloned().collect();
     Some(Config {
         listen,
         admin,

@@ -69,6 +69,11 @@ pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targ
 }
 
 impl Targets<'_> {
+    /// What a configuration depends on besides what was typed.
+    pub(super) fn around(&self) -> &Surroundings {
+        self.around
+    }
+
     fn read(&self, name: &str, table: &Reader<'_>) -> Option<Target> {
         let word = |key: &'static str, expected| {
             table.take(key).and_then(|entry| entry.parsed(expected, signing_word))
