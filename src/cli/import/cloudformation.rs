@@ -103,7 +103,7 @@ fn rest(template: &Template<'_>, method: &Value, prefix: String, path: String) -
     if let Leads::To { .. } = &leads
         && method.get("RequestValidatorId").is_some()
     {
-        lost.push("request validation".to_owned());
+        lost.push("request validation (`validate` of a route does it)".to_owned());
     }
     let mut guards = Vec::new();
     guards.extend(authorizer(text("AuthorizationType")));

@@ -16,7 +16,7 @@ const LOST: [(&str, &str); 5] = [
         "x-amazon-apigateway-policy",
         "the API's resource policy: whoever reaches the listener may call",
     ),
-    ("x-amazon-apigateway-request-validator", "request validation"),
+    ("x-amazon-apigateway-request-validator", "request validation (`validate` of a route does it)"),
     (
         "x-amazon-apigateway-gateway-responses",
         "gateway responses (`error_style = \"api-gateway\"` comes near)",
@@ -94,7 +94,7 @@ fn leads(document: &Value, operation: &Value, words: &Words) -> (Leads, Vec<Stri
     let (mut leads, mut lost) = integration.leads(words);
     if let Leads::To { function, within } = &leads {
         if operation.get("x-amazon-apigateway-request-validator").is_some() {
-            lost.push("request validation".to_owned());
+            lost.push("request validation (`validate` of a route does it)".to_owned());
         }
         if let Some(by) = guard(document, operation) {
             leads = Leads::Guarded { function: function.clone(), within: *within, by };

@@ -102,7 +102,7 @@ fn operation(
         lost.push(OLD_FORMAT.to_owned());
     }
     if event.get("RequestModel").is_some() || event.get("RequestParameters").is_some() {
-        lost.push("request validation".to_owned());
+        lost.push("request validation (`validate` of a route does it)".to_owned());
     }
     let leads = match guard(template, kind, event, api) {
         Some(by) => Leads::Guarded { function, within, by },
