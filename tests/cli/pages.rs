@@ -21,8 +21,8 @@ fn check_takes_every_piece_of_configuration_that_the_page_shows() {
     assert!(blocks.len() >= 6, "{} pieces", blocks.len());
     for block in blocks {
         let is_to_come =
-            |key: &&str| block.contains(*key) && !schema.contains(&format!("\"{key}\": {{"));
-        if TO_COME.iter().any(|key| is_to_come(&key)) {
+            |key: &str| block.contains(key) && !schema.contains(&format!("\"{key}\": {{"));
+        if TO_COME.iter().any(|key| is_to_come(key)) {
             continue;
         }
         let ran = Program::with_config(block).run(&["check"]);
