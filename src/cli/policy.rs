@@ -81,6 +81,7 @@ fn identity_side(targets: &[&Target]) -> Exit {
             }
         }
     }
+    roles(&mut document, targets);
     let credentials = targets.iter().map(|target| &target.credentials);
     if let Some(first) = targets.first()
         && credentials.into_iter().any(|other| *other != first.credentials)
@@ -99,6 +100,23 @@ fn identity_side(targets: &[&Target]) -> Exit {
             tell("error: there is nothing that a policy could allow");
             Exit::Failure
         }
+    }
+}
+
+/// Who may assume the roles of targets: not the roles themselves.
+fn roles(document: &mut Document, targets: &[&Target]) {
+    let called = targets.iter().filter(|target| target.tls);
+    let roles: Vec<_> =
+        called.filter_map(|target| target.credentials.assume_role.as_ref()).collect();
+    for role in &roles {
+        document.role(role);
+    }
+    if !roles.is_empty() {
+        tell(
+            "note: `AssumeRolesOfTargets` is for what countersign starts with; the roles that it assumes need \
+             the statements of their targets\n  \
+             hint: the trust policy of each such role must name the former",
+        );
     }
 }
 

@@ -99,6 +99,28 @@ fn prints_one_targets_part_where_roles_differ() {
 }
 
 #[test]
+fn allows_to_assume_the_roles_of_targets_each_once() {
+    let role =
+        "credentials = { assume_role = { arn = \"arn:aws:iam::444455556666:role/caller\" } }";
+    let target = |name: &str| {
+        format!(
+            "[targets.{name}]\nurl = \"https://{name}.lambda-url.us-east-1.on.aws\"\n{role}\n\
+             [[routes]]\nprefix = \"/{name}\"\ntarget = \"{name}\"\n"
+        )
+    };
+    let ran = Program::with_config(&(target("a") + &target("b"))).run(&["policy"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let policy: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let assume: Vec<_> = statements.iter().filter(|s| s["Action"] == "sts:AssumeRole").collect();
+    assert_eq!(assume.len(), 1, "{policy}");
+    assert_eq!(assume[0]["Sid"], "AssumeRolesOfTargets");
+    let role = serde_json::json!(["arn:aws:iam::444455556666:role/caller"]);
+    assert_eq!(assume[0]["Resource"], role);
+    assert_eq!(ran.err.matches("is for what countersign starts with").count(), 1, "{ran:?}");
+}
+
+#[test]
 fn prints_the_functions_side_for_the_same_account_and_for_another() {
     let ran = permissions("arn:aws:iam::111122223333:role/app");
     assert_eq!(ran.code, Some(1), "a function without an ARN is missing: {ran:?}");

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::config::Target;
+use crate::config::{AssumeRole, Target};
 
 /// What is allowed, by kind.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Document {
     any_function: Vec<String>,
     any_web_function: Vec<String>,
     apis: Vec<String>,
+    roles: Vec<String>,
 }
 
 /// How well a function is known.
@@ -84,6 +85,11 @@ impl Document {
         add(&mut self.apis, format!("arn:{}:execute-api:{region}:*:{id}/*", partition(region)));
     }
 
+    /// Allows what assumes a target's role to do so; what is called is then the role's own matter.
+    pub(super) fn role(&mut self, role: &AssumeRole) {
+        add(&mut self.roles, role.arn.clone());
+    }
+
     /// The policy; none where it would be empty, which IAM does not take.
     pub(super) fn text(&self) -> Option<String> {
         let via_url =
@@ -98,6 +104,7 @@ impl Document {
             ("InvokeThroughFunctionUrlsOfUnknownArn", invoke, &self.any_function, Some(invoked())),
             ("CallAnyWebFunction", web, &self.any_web_function, None),
             ("CallApis", "execute-api:Invoke", &self.apis, None),
+            ("AssumeRolesOfTargets", "sts:AssumeRole", &self.roles, None),
         ];
         let statement: Vec<Statement<'_>> = statements
             .into_iter()
