@@ -8,26 +8,31 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::cli::arguments::Demo;
 use crate::cli::serve::Live;
-use crate::cli::{Exit, complain, emulate, print, refuse, serve};
+use crate::cli::{Environment, Exit, complain, emulate, print, refuse, serve, tell};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::config::load::{Flags, Inputs, load};
 use crate::credentials::Stores;
 use crate::emulator::{self, Emulator};
 use crate::listen::Inherited;
+use crate::secret::Secret;
 use crate::telemetry::logs::{self, Output};
 
+/// Who set it on purpose sees that it counts; who did not, where the 403 comes from.
+const WRONG_SECRET: &str = "\
+note: AWS_SECRET_ACCESS_KEY is not the example key's secret: the function will refuse each request
+  hint: unset it to see them answered";
 /// The region that the stand-in is in.
 const REGION: &str = "us-east-1";
 
-pub(super) fn run(arguments: &Demo) -> Exit {
+pub(super) fn run(arguments: &Demo, environment: &Environment) -> Exit {
     if let Err(error) = logs::start("info", Some(LogFormat::Text), Output::Stdout) {
         complain(&error, None);
     }
-    serve::block_on(1, demonstrate(arguments.listen))
+    serve::block_on(1, demonstrate(arguments.listen, emulate::wrong_secret(environment)))
 }
 
-async fn demonstrate(listen: SocketAddr) -> Exit {
+async fn demonstrate(listen: SocketAddr, wrong_secret: Option<Secret>) -> Exit {
     let known = emulate::example_credentials();
     let function = match TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await {
         Ok(listener) => listener,
@@ -42,7 +47,11 @@ async fn demonstrate(listen: SocketAddr) -> Exit {
         Err(problems) => return refuse(&problems),
     };
     let clock = Clock::system();
-    let stores = Stores::fixed(&config, &emulate::signing_credentials(), &clock);
+    if wrong_secret.is_some() {
+        tell(WRONG_SECRET);
+    }
+    let credentials = emulate::signing_credentials(wrong_secret);
+    let stores = Stores::fixed(&config, &credentials, &clock);
     let ended = CancellationToken::new();
     let emulator = Emulator::new(emulate::settings(vec![known], REGION, None));
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));

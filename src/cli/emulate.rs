@@ -85,10 +85,23 @@ pub(super) fn example_credentials() -> KnownCredentials {
     }
 }
 
-/// The example key, ready to sign with.
-pub(super) fn signing_credentials() -> SigningCredentials {
-    SigningCredentials::new(EXAMPLE_KEY, Secret::new(EXAMPLE_SECRET), None)
-        .expect("the example key is visible ASCII")
+/// A secret for the example key that is not its own, where the environment holds one: somebody
+/// wants to see what a wrong one comes to. What belongs to another key is nobody's business here.
+pub(super) fn wrong_secret(environment: &Environment) -> Option<Secret> {
+    let one = |name: &str| {
+        let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    };
+    if one("AWS_ACCESS_KEY_ID").is_some_and(|key| key != EXAMPLE_KEY) {
+        return None;
+    }
+    one("AWS_SECRET_ACCESS_KEY").filter(|secret| *secret != EXAMPLE_SECRET).map(Secret::new)
+}
+
+/// The example key, ready to sign with its own secret or another.
+pub(super) fn signing_credentials(secret: Option<Secret>) -> SigningCredentials {
+    let secret = secret.unwrap_or_else(|| Secret::new(EXAMPLE_SECRET));
+    SigningCredentials::new(EXAMPLE_KEY, secret, None).expect("the example key is visible ASCII")
 }
 
 /// The settings of an emulator: the built-in function unless another is to be invoked.

@@ -80,7 +80,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let verb = parsed.verb.unwrap_or(Verb::Run(parsed.run));
     let exit = match verb {
         Verb::Run(run) => run::run(run, environment, &program),
-        Verb::Demo(demo) => demo::run(&demo),
+        Verb::Demo(demo) => demo::run(&demo, &environment),
         Verb::Emulate(emulate) => emulate::run(&emulate, &environment),
         Verb::Check(check) => check::run(&check, environment),
         Verb::Explain(explain) => explain::run(&explain, environment),

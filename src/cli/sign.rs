@@ -106,7 +106,7 @@ async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) ->
         Err(error) => {
             complain(&error, None);
             tell("signed with the example key of AWS's documentation instead");
-            Arc::new(emulate::signing_credentials())
+            Arc::new(emulate::signing_credentials(None))
         }
     };
     stop.cancel();

@@ -525,6 +525,33 @@ fn a_second_interrupt_ends_the_emulator_at_once() {
 }
 
 #[test]
+fn demo_signs_with_a_wrong_secret_of_its_example_key() {
+    let answered = |variables: &[(&str, &str)]| {
+        let program = Program::new();
+        let mut command = program.command(&["demo", "--listen", "127.0.0.1:0"]);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
+        let mut demo = Serving::of(command);
+        let banner = demo.until("Ctrl-C ends it.");
+        let health = banner.lines().find(|line| line.contains("/health")).unwrap();
+        let (status, answer) = ask(url(health), "GET", "", "");
+        if status == 403 {
+            assert!(answer.contains("InvalidSignature"), "{answer}");
+            demo.until("signature_mismatch");
+        }
+        assert_eq!(demo.interrupt(), Some(0));
+        status
+    };
+    let wrong = ("AWS_SECRET_ACCESS_KEY", "wrong");
+    assert_eq!(answered(&[wrong]), 403);
+    assert_eq!(answered(&[wrong, ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")]), 403);
+    // A key of somebody's own is no matter of the demo's.
+    assert_eq!(answered(&[wrong, ("AWS_ACCESS_KEY_ID", "AKIDOTHER")]), 200);
+}
+
+#[test]
 fn demo_ends_with_its_terminal() {
     let mut demo = Serving::start(&["demo", "--listen", "127.0.0.1:0"]);
     demo.until("Ctrl-C ends it.");
