@@ -3,6 +3,7 @@
 
 mod access_log;
 mod body;
+mod flood;
 mod guard;
 mod headers;
 mod limit;
@@ -33,6 +34,7 @@ use crate::listen::Client;
 use crate::net::Clients;
 use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
+use crate::proxy::flood::Flood;
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::upstream::Senders;
@@ -49,6 +51,7 @@ pub struct Proxy {
     /// What `Via` calls this process.
     via: Via,
     started: Instant,
+    overloads: Flood,
 }
 
 /// One configuration, with what it takes to serve it. A request keeps the one it began with.
@@ -100,6 +103,7 @@ impl Proxy {
             clock: clock.clone(),
             via: Via::new(),
             started: Instant::now(),
+            overloads: Flood::new(Instant::now()),
         }
     }
 
@@ -134,7 +138,10 @@ impl Proxy {
                 let reset = (version == Version::HTTP_10).then_some(client);
                 answer.map(|body| AnswerBody::of_target(body, silence, reset, record, permit))
             }
-            Err(rejection) => Box::pin(served.reject(&rejection, exchange)).await,
+            Err(rejection) => {
+                self.log(&rejection);
+                Box::pin(served.reject(&rejection, exchange)).await
+            }
         }
     }
 
@@ -186,6 +193,26 @@ impl Proxy {
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
         Ok((answer, route.timeouts.response_idle))
+    }
+
+    /// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was
+    /// forgotten for, so the log names it.
+    fn log(&self, rejection: &Rejection) {
+        if let Rejection::Overloaded(full) = rejection {
+            if let Some(left_out) = self.overloads.line(Instant::now()) {
+                let (reason, error, hint) = (rejection.code(), full.to_string(), rejection.hint());
+                tracing::warn!(reason, error, hint, left_out, "a request was turned away");
+            }
+            return;
+        }
+        let (reason, error, cause) = (rejection.code(), rejection.to_string(), rejection.cause());
+        if rejection.is_fault() {
+            tracing::warn!(reason, error, cause, "a request was not answered by its target");
+        } else if rejection.is_for_a_setting() {
+            tracing::warn!(reason, error, hint = rejection.hint(), "a request was refused");
+        } else {
+            tracing::debug!(reason, error, cause, "a request was refused");
+        }
     }
 
     /// Requests under way, each until its answer has left.
@@ -241,7 +268,6 @@ impl Served {
     /// An answer of ours, once the client can hear it.
     async fn reject(&self, rejection: &Rejection, exchange: Exchange) -> Response<AnswerBody> {
         let Exchange { body, mut record, permit, .. } = exchange;
-        log(rejection);
         let close = !body.linger().await;
         let answer = rejection.answer(self.config.error_style, close);
         record.rejected(answer.status(), rejection);
@@ -271,17 +297,4 @@ fn upstreams(
         Arc::clone(&made[made.len() - 1])
     };
     observer.config().routes.routes().iter().map(&mut of_route).collect()
-}
-
-/// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was
-/// forgotten for, so the log names it.
-fn log(rejection: &Rejection) {
-    let (reason, error, cause) = (rejection.code(), rejection.to_string(), rejection.cause());
-    if rejection.is_fault() {
-        tracing::warn!(reason, error, cause, "a request was not answered by its target");
-    } else if rejection.is_for_a_setting() {
-        tracing::warn!(reason, error, hint = rejection.hint(), "a request was refused");
-    } else {
-        tracing::debug!(reason, error, cause, "a request was refused");
-    }
 }

@@ -7,6 +7,7 @@ use countersign::clock::Clock;
 use countersign::credentials::Stores;
 use tokio::net::TcpStream;
 
+use crate::log::Log;
 use crate::support::{OK, Setup, Target, Wire, credentials, function};
 
 const GET: &str = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -60,6 +61,27 @@ async fn a_place_is_held_until_the_last_byte_of_the_answer() {
         assert_eq!(first.bytes(2).await, b"cd");
         let_in(&mut second, &target).await;
     }
+}
+
+#[tokio::test]
+async fn a_flood_that_is_turned_away_does_not_flood_the_log() {
+    let log = Log::start();
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).tables(ONE_AT_ONCE).start().await;
+    let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
+    first.send(GET).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    let began = Instant::now();
+    for _ in 0..100 {
+        second.send(GET).await;
+        assert_eq!(second.answer().await.status(), 503);
+    }
+    let seconds = began.elapsed().as_secs() as usize;
+    let lines = log.lines("a request was turned away");
+    assert!((1..=seconds + 1).contains(&lines.len()), "{} in {seconds} s", lines.len());
+    assert_eq!((&lines[0]["reason"], &lines[0]["left_out"]), (&"overloaded".into(), &0.into()));
+    assert!(lines[0]["hint"].as_str().unwrap().contains("`limits.in_flight`"), "{}", lines[0]);
 }
 
 #[tokio::test]
