@@ -86,6 +86,12 @@ mod compiled {
             path => format!(" at `{path}`"),
         };
         match error.kind() {
+            Kind::Referencing(ReferencingError::UnknownSpecification { specification }) => {
+                Wrong::new(
+                    format!("`$schema` names `{specification}`, which is not known here"),
+                    "write `http://json-schema.org/draft-04/schema#` or a later draft's, or leave it out for 2020-12",
+                )
+            }
             Kind::Referencing(cause) => Wrong::new(
                 match cause {
                     ReferencingError::Unretrievable { uri, .. } => {

@@ -82,6 +82,7 @@ fn refuses_what_would_be_fetched_and_what_may_take_for_ever() {
         (json!({ "$ref": "#/definitions/none" }), "refers to", "`definitions`"),
         (json!({ "pattern": "^(?=a)b$" }), "pattern", "look-around"),
         (json!({ "pattern": "(a)\\1" }), "pattern", "look-around"),
+        (json!({ "$schema": "http://example.com/own" }), "example.com/own", "draft-04"),
         (json!({ "type": "strnig" }), "`/type`", "mend it"),
         (json!({ "properties": [] }), "`/properties`", "mend it"),
         (json!(7), "no JSON Schema", "mend it"),
