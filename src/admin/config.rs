@@ -1,13 +1,14 @@
 //! The configuration that is served, as JSON by the file's keys. What may be secret is left out:
-//! the values of headers that are set, and the password of a proxy.
+//! the values of headers that are set, the hashes of API keys, and the password of a proxy.
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use serde_json::{Map, Value, json};
 
 use super::routes;
 use crate::config::{
-    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
-    RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
+    ApiKey, Config, Cors, CorsCredentials, ErrorStyle, HeaderChanges, Limits, Listen, Logged,
+    LoggedPath, Proxy, RetriedAnswers, RetriedMethods, Retries, Roots, Route, Throttle, Timeouts,
+    Upstream,
 };
 use crate::secret::Secret;
 
@@ -48,6 +49,7 @@ pub(super) fn redacted(config: &Config) -> Value {
             "delay": written(config.shutdown.delay),
             "grace": written(config.shutdown.grace),
         },
+        "api_keys": config.api_keys.iter().map(|key| api_key(key)).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
         "routes": routes.chain(rejecting).collect::<Vec<_>>(),
     })
@@ -121,6 +123,7 @@ fn one(route: &Route) -> Value {
         "retries": route.retries.as_ref().map(retries),
         "throttle": route.throttle.map(throttle),
         "max_in_flight": route.max_in_flight,
+        "cors": route.cors.as_ref().map(cors),
         "timeouts": {
             "body_read": written(route.timeouts.body_read),
             "response_head": written(route.timeouts.response_head),
@@ -148,6 +151,23 @@ fn retries(retries: &Retries) -> Value {
 
 fn throttle(throttle: Throttle) -> Value {
     json!({ "interval": written(throttle.interval), "burst": throttle.burst })
+}
+
+/// The name alone: a short key could be guessed from its hash.
+fn api_key(key: &ApiKey) -> Value {
+    json!({ "name": key.name, "throttle": key.throttle.map(throttle) })
+}
+
+fn cors(cors: &Cors) -> Value {
+    let list = |list: &HeaderValue| String::from_utf8_lossy(list.as_bytes()).into_owned();
+    json!({
+        "origins": routes::origins(cors),
+        "methods": list(&cors.methods.listed()),
+        "headers": cors.headers.as_ref().map(list),
+        "expose_headers": cors.expose_headers.as_ref().map(list),
+        "max_age": cors.max_age.map(written),
+        "credentials": cors.credentials == CorsCredentials::Sent,
+    })
 }
 
 /// Names alone: a value may be an API key.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Payload, RejectRoute, Rewrite, Route, Target};
+use crate::config::{Config, Cors, CorsOrigins, Payload, RejectRoute, Rewrite, Route, Target};
 use crate::routing::{HostPattern, Rule};
 
 pub(super) fn listed(config: &Config) -> Value {
@@ -21,6 +21,10 @@ pub(super) fn one(route: &Route) -> Value {
         "rewrite": rewrite(&route.rewrite),
         "payload": payload(route.payload),
         "max_body_bytes": route.max_body,
+        "api_keys": route.api_keys.as_ref().map(|keys| {
+            keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>()
+        }),
+        "cors": route.cors.as_ref().map(origins),
     })
 }
 
@@ -51,6 +55,14 @@ pub(super) fn target(target: &Target) -> Value {
         "credentials": target.credentials.to_string(),
         "max_in_flight": target.max_in_flight,
     })
+}
+
+/// Whose pages may ask.
+pub(super) fn origins(cors: &Cors) -> Value {
+    match &cors.origins {
+        CorsOrigins::Any => json!(["*"]),
+        CorsOrigins::Only(origins) => json!(origins),
+    }
 }
 
 pub(super) fn host(pattern: &HostPattern) -> String {

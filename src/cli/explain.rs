@@ -8,7 +8,7 @@ use http::{Method, Request, Uri};
 use crate::cli::arguments::Explain;
 use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::load::load;
-use crate::config::{Config, Reject};
+use crate::config::{Config, CorsOrigins, Reject, Route};
 use crate::proxy::{Rejection, choose};
 use crate::routing::{HostPattern, Key, PathPattern, Reason, Rule, host};
 use crate::sigv4::normalise_path;
@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
                 "signed: host, content-type, x-amz-* for {} in {}",
                 scope.service, scope.region
             );
+            text.push_str(&wanted(choice.route));
             Exit::Success
         }
         Err(Rejection::ByRoute { route, .. }) => {
@@ -56,6 +57,23 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
     };
     print(text);
     exit
+}
+
+/// What the caller has to bring along.
+fn wanted(route: &Route) -> String {
+    let mut text = String::new();
+    if let Some(keys) = &route.api_keys {
+        let names: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+        let _ = writeln!(text, "wants:  an API key in x-api-key: {}", names.join(" or "));
+    }
+    if let Some(cors) = &route.cors {
+        let origins = match &cors.origins {
+            CorsOrigins::Any => "any origin".to_owned(),
+            CorsOrigins::Only(origins) => origins.join(", "),
+        };
+        let _ = writeln!(text, "cors:   pages of {origins}");
+    }
+    text
 }
 
 /// The request that was typed; a path alone is for any host.

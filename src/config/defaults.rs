@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::config::{ExchangeTimeouts, Limits, Shutdown, Timeouts};
 
@@ -34,6 +34,10 @@ pub(super) const RETRIED: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::GATEWAY_TIMEOUT,
 ];
+
+/// What pages may ask with where neither `cors` nor the route says: what functions are asked with.
+pub(super) const CORS_METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// What a route that rejects says, unless told: 501, for nobody has made it work here.
 pub(super) const REJECTION: StatusCode = StatusCode::NOT_IMPLEMENTED;

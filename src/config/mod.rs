@@ -17,6 +17,8 @@ use crate::secret::Secret;
 use crate::sigv4::Scope;
 
 pub mod admin;
+mod api_keys;
+mod cors;
 mod defaults;
 mod infer;
 pub mod load;
@@ -27,6 +29,8 @@ mod resolve;
 mod route_table;
 mod values;
 
+pub use api_keys::{ApiKey, KeyDigest};
+pub use cors::{Cors, CorsCredentials, CorsMethods, CorsOrigins};
 pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
@@ -72,6 +76,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Where routes send to: the named ones by name, then those that routes give as a URL.
     pub targets: Vec<Arc<Target>>,
+    /// `[api_keys]`, by name.
+    pub api_keys: Vec<Arc<ApiKey>>,
     /// Which request goes where.
     pub routes: RouteTable,
     /// The files that it was read from: one that changes is read again.
@@ -391,6 +397,10 @@ pub struct Route {
     pub throttle: Option<Throttle>,
     /// Requests at once through it.
     pub max_in_flight: Option<usize>,
+    /// The keys of which a caller must have one; none: anybody may call.
+    pub api_keys: Option<Vec<Arc<ApiKey>>>,
+    /// Which pages of other sites may ask it.
+    pub cors: Option<Cors>,
 }
 
 /// A route that sends nothing on.

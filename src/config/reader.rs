@@ -104,7 +104,10 @@ impl Notes {
 
     fn warning(&self, path: String, wrong: Wrong) {
         let warning = self.describe(path, wrong);
-        self.warnings.borrow_mut().push(warning);
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 
     /// The problems from the file's first line to its last, and the warnings.
@@ -176,6 +179,17 @@ impl<'a> Entry<'a> {
     /// Whether it is a string with nothing in it.
     pub(super) fn is_empty_text(&self) -> bool {
         matches!(self.value, Value::String(_, text) if text.is_empty())
+    }
+
+    /// Whether it is this word.
+    pub(super) fn is_text(&self, word: &str) -> bool {
+        matches!(self.value, Value::String(_, text) if text == word)
+    }
+
+    /// Whether it is a list of this word alone.
+    pub(super) fn is_list_of(&self, word: &str) -> bool {
+        let is = |value: &Value| matches!(value, Value::String(_, text) if text == word);
+        matches!(self.value, Value::Array(_, values) if values.len() == 1 && is(&values[0]))
     }
 
     /// Whether it is `false`.

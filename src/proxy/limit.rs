@@ -12,7 +12,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::config::{Config, Route, Throttle};
+use crate::config::{ApiKey, Config, Route, Throttle};
 use crate::proxy::rejection::Rejection;
 
 /// What is full where a request is turned away.
@@ -62,6 +62,8 @@ pub(super) struct Gates {
     targets: Vec<(String, Gate)>,
     /// By the route's index.
     routes: Vec<OfRoute>,
+    /// The throttles of API keys, by the key's name.
+    keys: Vec<(String, Arc<Bucket>)>,
 }
 
 /// What a route's requests pass.
@@ -103,23 +105,27 @@ impl Gates {
                     .map(|most| Gate::of(most, known.and_then(|known| known.route.as_ref()))),
                 target: target.map(|(_, gate)| gate.clone()),
                 throttle: route.throttle.map(|settings| {
-                    let same = known.and_then(|known| known.throttle.as_ref());
-                    let same = same.filter(|bucket| bucket.settings == settings);
-                    same.map_or_else(|| Arc::new(Bucket::new(settings)), Arc::clone)
+                    Bucket::of(settings, known.and_then(|known| known.throttle.as_ref()))
                 }),
             }
         };
         let routes = config.routes.routes().iter().map(of_route).collect();
-        Self { whole, targets, routes }
+        let of_key = |key: &Arc<ApiKey>| {
+            let known = before.and_then(|before| before.key(&key.name));
+            Some((key.name.clone(), Bucket::of(key.throttle?, known)))
+        };
+        let keys = config.api_keys.iter().filter_map(of_key).collect();
+        Self { whole, targets, routes, keys }
     }
 
-    /// Lets a request of a route in, or not. A request that finds something full leaves the
-    /// throttle as it was.
+    /// Lets a request of a route in, or not, with the API key that it has. A request that finds
+    /// something full leaves the throttles as they were, one that its key has too many of that of
+    /// the route.
     ///
     /// # Errors
     ///
-    /// Where something is full, or the route was taken too often.
-    pub(super) fn enter(&self, route: usize) -> Result<Permit, Rejection> {
+    /// Where something is full, or the key or the route was taken too often.
+    pub(super) fn enter(&self, route: usize, key: Option<&ApiKey>) -> Result<Permit, Rejection> {
         let of = &self.routes[route];
         let enter = |gate: Option<&Gate>, full| match gate.map(Gate::enter) {
             Some(None) => Err(Rejection::Overloaded(full)),
@@ -130,6 +136,11 @@ impl Gates {
             enter(of.target.as_ref(), Full::Target)?,
             enter(of.route.as_ref(), Full::Route)?,
         ];
+        if let Some(bucket) =
+            key.filter(|key| key.throttle.is_some()).and_then(|key| self.key(&key.name))
+        {
+            bucket.take().map_err(|wait| Rejection::KeyThrottled { wait })?;
+        }
         if let Some(bucket) = &of.throttle {
             bucket.take().map_err(|wait| Rejection::Throttled { wait })?;
         }
@@ -143,6 +154,10 @@ impl Gates {
 
     fn target(&self, name: &str) -> Option<&Gate> {
         self.targets.iter().find(|(known, _)| known == name).map(|(_, gate)| gate)
+    }
+
+    fn key(&self, name: &str) -> Option<&Arc<Bucket>> {
+        self.keys.iter().find(|(known, _)| known == name).map(|(_, bucket)| bucket)
     }
 
     fn route(&self, name: &str) -> Option<&OfRoute> {
@@ -190,6 +205,12 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// The one from `before` where nothing has changed, else one that is full.
+    fn of(settings: Throttle, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same = before.filter(|bucket| bucket.settings == settings);
+        same.map_or_else(|| Arc::new(Self::new(settings)), Arc::clone)
+    }
+
     fn new(settings: Throttle) -> Self {
         let clock = Elapsed(Instant::now());
         let quota = Quota::with_period(settings.interval).expect("an interval is not nothing");

@@ -1,8 +1,10 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → limit → body → headers → attempts → the answer, streamed.
+//! guard → route → CORS → API key → limit → body → headers → attempts → the answer, streamed.
 
 mod access_log;
+mod api_key;
 mod body;
+mod cors;
 mod guard;
 mod headers;
 mod limit;
@@ -32,6 +34,7 @@ use crate::listen::Client;
 use crate::net::Clients;
 use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
+use crate::proxy::guard::Admitted;
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::upstream::Senders;
@@ -68,6 +71,8 @@ struct Exchange {
     record: Box<Record>,
     client: Client,
     permit: Option<Permit>,
+    /// What the answer says to a browser.
+    cors: Option<cors::Shared>,
 }
 
 /// The name of this process in `Via`, by which it knows its own requests again.
@@ -123,10 +128,13 @@ impl Proxy {
             record: Box::new(Record::open(&served.observer, &request)),
             client,
             permit: None,
+            cors: None,
         };
         let version = request.version;
         let span = exchange.record.span.clone();
-        match self.pass(&served, &mut request, &mut exchange).instrument(span).await {
+        let passed = self.pass(&served, &mut request, &mut exchange).instrument(span).await;
+        let cors = exchange.cors.take();
+        let mut answer = match passed {
             Ok((answer, silence)) => {
                 let Exchange { record, client, permit, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
@@ -134,7 +142,11 @@ impl Proxy {
                 answer.map(|body| AnswerBody::of_target(body, silence, reset, record, permit))
             }
             Err(rejection) => Box::pin(served.reject(&rejection, exchange)).await,
+        };
+        if let Some(cors) = cors {
+            cors.write(answer.headers_mut());
         }
+        answer
     }
 
     /// The path of a request that nothing stops.
@@ -144,13 +156,23 @@ impl Proxy {
         request: &mut Parts,
         exchange: &mut Exchange,
     ) -> Result<(Response<TargetBody>, Duration), Rejection> {
-        let Exchange { body, record, client, permit } = exchange;
+        let Exchange { body, record, client, permit, cors } = exchange;
         let peer = client.peer();
         let config = &served.config;
-        let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
-        let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
+        let Admitted { host, refusal } =
+            guard::admit(&config.guard, request, peer, &self.via.token)?;
+        if let Some((index, answer)) = cors::preflight(config, request, host.as_deref()) {
+            record.routed(index);
+            *cors = Some(answer);
+            return Err(Rejection::Preflight);
+        }
+        let choice = route::choose(config, request, host.as_deref());
+        let Choice { index, route, sent } = cors::admit(choice, request, refusal)?;
         record.routed(index);
-        *permit = Some(served.gates.enter(index)?);
+        *cors = cors::of(route, &request.headers);
+        let key = api_key::demand(route, &request.headers)?;
+        record.api_key = key.cloned();
+        *permit = Some(served.gates.enter(index, key.map(|key| &**key))?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
@@ -273,7 +295,9 @@ fn upstreams(
 /// forgotten for, so the log names it.
 fn log(rejection: &Rejection) {
     let (reason, error, cause) = (rejection.code(), rejection.to_string(), rejection.cause());
-    if rejection.is_fault() {
+    if matches!(rejection, Rejection::Preflight) {
+        tracing::debug!("a preflight was answered");
+    } else if rejection.is_fault() {
         tracing::warn!(reason, error, cause, "a request was not answered by its target");
     } else if rejection.is_for_a_setting() {
         tracing::warn!(reason, error, hint = rejection.hint(), "a request was refused");

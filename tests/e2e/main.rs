@@ -5,7 +5,9 @@
 mod access_log;
 mod admin;
 mod answers;
+mod api_keys;
 mod body;
+mod cors;
 mod extension;
 mod guard;
 mod headers;

@@ -6,10 +6,11 @@ use http::Method;
 use http::header::HeaderName;
 
 use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::api_keys::ApiKeys;
 use crate::config::resolve::headers::{changes, header_name};
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
-use crate::config::resolve::{reject, retries};
+use crate::config::resolve::{cors, reject, retries};
 use crate::config::values::Wrong;
 use crate::config::{
     ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable, Target,
@@ -21,6 +22,7 @@ use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Tabl
 pub(super) fn routes(
     reader: &Reader<'_>,
     targets: &Targets<'_>,
+    api_keys: &ApiKeys<'_>,
     timeouts: &ExchangeTimeouts,
 ) -> Option<(Vec<Arc<Target>>, RouteTable)> {
     let defaults = reader.table("defaults");
@@ -35,7 +37,7 @@ pub(super) fn routes(
         (None, Some(entries)) => entries
             .list("a table for each route, in double brackets: `[[routes]]`")?
             .iter()
-            .map(|entry| one(entry, defaults.as_ref(), targets, timeouts))
+            .map(|entry| one(entry, defaults.as_ref(), (targets, api_keys), timeouts))
             .collect(),
         (None, None) => Vec::new(),
     };
@@ -107,6 +109,8 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         retries: None,
         throttle: None,
         max_in_flight: None,
+        api_keys: None,
+        cors: None,
         matches: rule,
         target,
     });
@@ -175,7 +179,7 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 22] = [
     "name",
     "target",
     "reject",
@@ -196,12 +200,14 @@ pub(super) const KEYS: [&str; 20] = [
     "retries",
     "throttle",
     "max_in_flight",
+    "api_keys",
+    "cors",
 ];
 
 fn one(
     entry: &Entry<'_>,
     defaults: Option<&Reader<'_>>,
-    targets: &Targets<'_>,
+    (targets, api_keys): (&Targets<'_>, &ApiKeys<'_>),
     timeouts: &ExchangeTimeouts,
 ) -> Read {
     let Some(own) = entry.table() else { return Read { named: None, made: None } };
@@ -222,6 +228,14 @@ fn one(
     let retries = keys.take("retries").and_then(|entry| retries::retries(&entry));
     let throttle = keys.take("throttle").and_then(|entry| settings::throttle(&entry));
     let max_in_flight = keys.holding("max_in_flight").and_then(settings::max_in_flight);
+    let api_keys = keys.take("api_keys").and_then(|entry| api_keys.of(&entry));
+    let cors = keys.take("cors").and_then(|entry| {
+        let cors = cors::cors(&entry, matches.as_ref().map_or(&[], |rule| &rule.methods))?;
+        if api_keys.is_none() {
+            cors::warn_of_any(&entry, &cors);
+        }
+        Some(cors)
+    });
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
@@ -240,6 +254,8 @@ fn one(
             retries,
             throttle,
             max_in_flight,
+            api_keys,
+            cors,
             matches,
         })
     };
@@ -344,7 +360,7 @@ fn path_prefix(text: &str) -> Result<PathPattern, Wrong> {
     Ok(if bare.is_empty() { PathPattern::Everything } else { PathPattern::Prefix(bare.to_owned()) })
 }
 
-fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
+pub(super) fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
     let (mut methods, mut fine) = (Vec::new(), true);
     let entries = entry.list("a list of methods, in brackets: `[\"GET\"]`")?;
     let is_empty = entries.is_empty();

@@ -102,7 +102,7 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Wrong> {
     })
 }
 
-fn origin(text: &str) -> Result<String, Wrong> {
+pub(super) fn origin(text: &str) -> Result<String, Wrong> {
     let lower = text.to_ascii_lowercase();
     if lower == "*" {
         return Ok(lower);
