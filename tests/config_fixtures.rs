@@ -5,10 +5,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::config::load::{Inputs, load};
 use countersign::config::problem::Problems;
-use countersign::config::{Config, RetriedAnswers, RetriedMethods};
+use countersign::config::{Config, CorsOrigins, RetriedAnswers, RetriedMethods, Route};
 use countersign::telemetry::logs;
 
 const VALID: &str = "tests/fixtures/config/valid";
@@ -160,4 +162,45 @@ fn a_routes_own_reject_goes_before_a_default_target() {
         (501, "this host is no longer served"),
     ];
     assert_eq!(rejects, expected);
+}
+
+#[test]
+fn warns_of_a_route_that_any_page_may_call_and_of_a_key_that_no_route_takes() {
+    let config = of_text(
+        "[api_keys]\nused = { sha256 = \"0101010101010101010101010101010101010101010101010101010101010101\" }\n\
+         left = { sha256 = \"0202020202020202020202020202020202020202020202020202020202020202\" }\n\
+         [defaults]\ntarget = \"https://abc.lambda-url.us-east-1.on.aws\"\ncors = { origins = [\"*\"] }\n\
+         [[routes]]\nprefix = \"/open\"\n[[routes]]\nprefix = \"/open-too\"\n\
+         [[routes]]\nprefix = \"/keyed\"\napi_keys = [\"used\"]\n",
+    );
+    let told: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let [open, left] = told.as_slice() else { panic!("{told:?}") };
+    assert!(open.contains("`defaults.cors`: any page that a browser opens may call this route"));
+    assert!(left.contains("`api_keys.left`: no route takes this key"), "{left}");
+}
+
+#[test]
+fn a_route_has_the_api_keys_and_the_cors_that_it_says_or_those_of_the_defaults() {
+    let config = read(&Path::new(VALID).join("api-keys.toml")).unwrap();
+    let names = |route: &Arc<Route>| {
+        let keys = route.api_keys.as_ref()?;
+        Some(keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>().join(" "))
+    };
+    let keys: Vec<_> = config.routes.routes().iter().map(names).collect();
+    assert_eq!(keys, [Some("ops team-a team-b".into()), Some("team-a team-b".into()), None]);
+    assert!(format!("{config:?}").contains("sha256: [redacted]"));
+    let config = read(&Path::new(VALID).join("cors.toml")).unwrap();
+    let cors = |index: usize| config.routes.routes()[index].cors.clone();
+    let listed = |index| cors(index).unwrap().methods.listed();
+    assert_eq!(listed(0), "GET, HEAD, POST, PUT, PATCH, DELETE");
+    assert_eq!(listed(1), "GET, PUT");
+    let whole = cors(2).unwrap();
+    let known = ["https://app.example.com", "http://localhost:3000"].map(str::to_owned);
+    assert_eq!(whole.origins, CorsOrigins::Only(known.to_vec()));
+    assert_eq!(
+        (listed(2), whole.headers.unwrap()),
+        ("POST".parse().unwrap(), "content-type, x-api-key".parse().unwrap())
+    );
+    assert_eq!(whole.max_age, Some(Duration::from_secs(600)));
+    assert_eq!(cors(4), None);
 }

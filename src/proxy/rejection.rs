@@ -468,3 +468,6 @@ fn allow(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     HeaderValue::try_from(names.join(", ")).expect("methods are tokens")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
 //! Routes that ask their callers for a key: who is let in, what the others are told, and that
 //! neither a key nor its hash is written down.
 
+use nix::sys::signal::Signal;
+
+use crate::lifecycle::{SERVED, write};
 use crate::log::Log;
+use crate::process::{Process, config, connect};
 use crate::support::{Proxy, Setup, Target, sha256};
 
 const KEY: &str = "kv-3f9c1b7e5d2a4c68";
@@ -173,4 +177,38 @@ async fn the_log_has_the_keys_name_and_neither_key_nor_hash() {
     for secret in [KEY, OTHER, &sha256(KEY.as_bytes()), &sha256(OTHER.as_bytes())] {
         assert!(!pages.contains(secret) && !log.text().contains(secret), "{secret} is told");
     }
+}
+
+#[tokio::test]
+async fn what_a_key_has_used_up_counts_on_after_a_reload_and_another_key_is_taken_at_once() {
+    let target = Target::bind().await;
+    let keys = |key: &str| {
+        let hash = sha256(key.as_bytes());
+        format!(
+            "[api_keys.team-a]\nsha256 = \"{hash}\"\nthrottle = {{ rate = \"1/h\", burst = 2 }}\n"
+        )
+    };
+    let routes =
+        config(&target, "").replace("name = \"all\"", "name = \"all\"\napi_keys = \"any\"");
+    let mut process = Process::run(&format!("{routes}{}", keys(KEY)));
+    let mut client = connect(&mut process).await;
+    client.send(with("/x", &key(KEY))).await;
+    let mut there = target.accept().await;
+    let kept = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    there.head().await;
+    there.send(kept).await;
+    assert_eq!(client.answer().await.status(), 200);
+
+    write(&process, &format!("{routes}{}", keys(OTHER)));
+    process.signal(Signal::SIGHUP);
+    process.says(SERVED).await;
+    client.send(with("/x", &key(KEY))).await;
+    assert_eq!(client.answer().await.code(), "api_key_not_allowed");
+    client.send(with("/x", &key(OTHER))).await;
+    there.head().await;
+    there.send(kept).await;
+    assert_eq!(client.answer().await.status(), 200);
+    client.send(with("/x", &key(OTHER))).await;
+    assert_eq!(client.answer().await.code(), "api_key_throttled", "it is the same name's throttle");
+    assert_eq!(process.terminate().await.0, Some(0));
 }

@@ -125,3 +125,28 @@ fn an_unchanged_throttle_goes_on_and_a_changed_one_begins_anew() {
     let other = Gates::of(&throttled("2/h"), Some(&same));
     assert_eq!(code(other.enter(0, None)), "in");
 }
+
+/// The first route, with one API key of this throttle.
+fn keyed(throttle: &str) -> Config {
+    let hash = "5".repeat(64);
+    config(&format!(
+        "[api_keys.k]\nsha256 = \"{hash}\"\nthrottle = {throttle}\n[targets.one]\n{ONE}\n\
+         [[routes]]\ntarget = \"one\"\nmax_in_flight = 1\napi_keys = \"any\"\n"
+    ))
+}
+
+#[test]
+fn an_unchanged_throttle_of_a_key_goes_on_and_a_changed_one_begins_anew() {
+    let enter = |gates: &Gates, config: &Config| code(gates.enter(0, Some(&*config.api_keys[0])));
+    let config = keyed("{ rate = \"1/h\", burst = 2 }");
+    let old = Gates::of(&config, None);
+    let held = old.enter(0, Some(&*config.api_keys[0])).unwrap();
+    assert_eq!(enter(&old, &config), "too many requests of this route are under way");
+    drop(held);
+    assert_eq!(enter(&old, &config), "in", "what finds the route full leaves the throttle alone");
+    let same = Gates::of(&config, Some(&old));
+    assert_eq!(enter(&same, &config), "this API key calls too often");
+    let config = keyed("{ rate = \"2/h\", burst = 2 }");
+    let other = Gates::of(&config, Some(&same));
+    assert_eq!(enter(&other, &config), "in");
+}
