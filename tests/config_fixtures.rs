@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use countersign::config::load::{Inputs, load};
 use countersign::config::problem::Problems;
-use countersign::config::{Config, RetriedAnswers, RetriedMethods};
+use countersign::config::{Config, Mirror, MirroredMethods, RetriedAnswers, RetriedMethods};
 use countersign::telemetry::logs;
+use http::header::CONTENT_TYPE;
 
 const VALID: &str = "tests/fixtures/config/valid";
 const INVALID: &str = "tests/fixtures/config/invalid";
@@ -146,6 +147,43 @@ fn retries_are_off_unless_said_and_a_table_changes_what_it_names() {
     assert_eq!((retries.attempts, retries.methods), (10, RetriedMethods::All));
     assert_eq!(retries.on, [429, 500]);
     assert_eq!(retries.answers, RetriedAnswers::OfFunctionsToo);
+}
+
+#[test]
+fn a_mirror_is_off_unless_said_and_false_switches_a_default_off() {
+    let smallest = read(Path::new("config/smallest.toml")).unwrap();
+    assert_eq!(smallest.routes.routes()[0].mirror, None);
+    let config = read(&Path::new(VALID).join("mirror.toml")).unwrap();
+    let mirrors: Vec<_> =
+        config.routes.routes().iter().map(|route| route.mirror.as_ref()).collect();
+    let [Some(by_default), None, Some(alone), Some(whole), Some(uncompared)] = mirrors[..] else {
+        panic!("{mirrors:?}");
+    };
+    assert_eq!((by_default.target.name.as_str(), by_default.sample), ("new", 0.1));
+    assert_eq!((alone.sample, alone.methods), (1.0, MirroredMethods::Idempotent));
+    let compared = |mirror: &Mirror| {
+        let comparison = mirror.comparison.clone().unwrap();
+        (comparison.headers, comparison.ignored)
+    };
+    assert_eq!(compared(by_default), (vec![CONTENT_TYPE], vec!["/timestamp".to_owned()]));
+    assert_eq!(compared(alone), (vec![CONTENT_TYPE], vec![]));
+    let ignored = vec![String::new(), "/a~1b/m~0n/0".to_owned()];
+    assert_eq!(compared(whole), (vec![CONTENT_TYPE], ignored));
+    assert_eq!((whole.sample, whole.methods), (1.0, MirroredMethods::All));
+    assert_eq!(uncompared.comparison, None);
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert!(names.contains(&"ghi.lambda-url.us-east-1.on.aws"), "{names:?}");
+}
+
+#[test]
+fn a_star_in_what_a_mirror_ignores_is_odd_but_not_wrong() {
+    let url = "\"https://abc.lambda-url.us-east-1.on.aws\"";
+    let config = of_text(&format!(
+        "[[routes]]\ntarget = {url}\nmirror = {{ target = {url}, ignore = [\"/items/*/id\"] }}"
+    ));
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert_eq!(warning.key, "routes[0].mirror.ignore[0]");
+    assert_eq!(warning.message, "`*` in `/items/*/id` stands for itself");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const ROUTE: &str = "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.
 const UNKNOWN: &str = "zzzzzzzzzzzzzzzz";
 
 /// Every table of the file: where the schema describes it, and a text with `KEY` in it.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("", "KEY = 1"),
     ("/properties/upstream", "[upstream]\nKEY = 1"),
     ("/definitions/credentials", "[credentials]\nKEY = 1"),
@@ -43,6 +43,7 @@ const TABLES: [(&str, &str); 17] = [
     ("/definitions/header_changes", "[defaults]\nresponse_headers = { KEY = 1 }"),
     ("/definitions/reject", "[[routes]]\nprefix = \"/a\"\nreject = { KEY = 1 }"),
     ("/definitions/retries", "[defaults]\nretries = { KEY = 1 }"),
+    ("/definitions/mirror", "[defaults]\nmirror = { KEY = 1 }"),
     (
         "/definitions/route/properties/throttle",
         "[defaults]\nthrottle = { rate = \"1/s\", KEY = 1 }",

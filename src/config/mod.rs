@@ -20,6 +20,7 @@ pub mod admin;
 mod defaults;
 mod infer;
 pub mod load;
+mod mirror;
 mod origin;
 pub mod problem;
 mod reader;
@@ -27,6 +28,7 @@ mod resolve;
 mod route_table;
 mod values;
 
+pub use mirror::{Comparison, Mirror, MirroredMethods};
 pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
@@ -391,6 +393,8 @@ pub struct Route {
     pub throttle: Option<Throttle>,
     /// Requests at once through it.
     pub max_in_flight: Option<usize>,
+    /// A second target that gets its requests as well.
+    pub mirror: Option<Mirror>,
 }
 
 /// A route that sends nothing on.

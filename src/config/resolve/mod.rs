@@ -3,6 +3,7 @@
 mod credentials;
 mod headers;
 mod listen;
+mod mirror;
 mod reject;
 mod retries;
 mod routes;

@@ -9,7 +9,7 @@ use crate::config::reader::{Entry, Reader};
 use crate::config::resolve::headers::{changes, header_name};
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
-use crate::config::resolve::{reject, retries};
+use crate::config::resolve::{mirror, reject, retries};
 use crate::config::values::Wrong;
 use crate::config::{
     ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable, Target,
@@ -107,6 +107,7 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         retries: None,
         throttle: None,
         max_in_flight: None,
+        mirror: None,
         matches: rule,
         target,
     });
@@ -175,7 +176,7 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "name",
     "target",
     "reject",
@@ -196,6 +197,7 @@ pub(super) const KEYS: [&str; 20] = [
     "retries",
     "throttle",
     "max_in_flight",
+    "mirror",
 ];
 
 fn one(
@@ -222,6 +224,7 @@ fn one(
     let retries = keys.take("retries").and_then(|entry| retries::retries(&entry));
     let throttle = keys.take("throttle").and_then(|entry| settings::throttle(&entry));
     let max_in_flight = keys.holding("max_in_flight").and_then(settings::max_in_flight);
+    let mirror = keys.take("mirror").and_then(|entry| mirror::mirror(&entry, targets, payload));
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
@@ -240,6 +243,7 @@ fn one(
             retries,
             throttle,
             max_in_flight,
+            mirror,
             matches,
         })
     };
