@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::routes;
 use crate::config::{
-    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
-    RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
+    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Mirror, MirroredMethods,
+    Proxy, RetriedAnswers, RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
 };
 use crate::secret::Secret;
 
@@ -115,6 +115,7 @@ fn one(route: &Route) -> Value {
     let mut all = routes::one(route);
     let own = json!({
         "target": route.target.name,
+        "mirror": route.mirror.as_ref().map(mirror),
         "authorization": route.authorization.as_ref().map_or("drop", |name| name.as_str()),
         "request_headers": changes(&route.request_headers),
         "response_headers": changes(&route.response_headers),
@@ -143,6 +144,23 @@ fn retries(retries: &Retries) -> Value {
             RetriedMethods::All => "all",
         },
         "functions_too": retries.answers == RetriedAnswers::OfFunctionsToo,
+    })
+}
+
+fn mirror(mirror: &Mirror) -> Value {
+    let comparison = mirror.comparison.as_ref();
+    let headers: Option<Vec<&str>> =
+        comparison.map(|it| it.headers.iter().map(|name| name.as_str()).collect());
+    json!({
+        "target": mirror.target.name,
+        "sample": mirror.sample,
+        "methods": match mirror.methods {
+            MirroredMethods::Idempotent => "idempotent",
+            MirroredMethods::All => "all",
+        },
+        "compare": comparison.is_some(),
+        "headers": headers.unwrap_or_default(),
+        "ignore": comparison.map(|it| it.ignored.as_slice()).unwrap_or_default(),
     })
 }
 

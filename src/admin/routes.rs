@@ -18,6 +18,7 @@ pub(super) fn one(route: &Route) -> Value {
         "path": route.matches.path.to_string(),
         "methods": methods(&route.matches),
         "target": target(&route.target),
+        "mirror": route.mirror.as_ref().map(|mirror| target(&mirror.target)),
         "rewrite": rewrite(&route.rewrite),
         "payload": payload(route.payload),
         "max_body_bytes": route.max_body,

@@ -2,6 +2,8 @@
 //! is given at once, for a queue would only make everyone late and grow under a flood. All counts
 //! are this process's own.
 
+mod room;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +16,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::config::{Config, Route, Throttle};
 use crate::proxy::rejection::Rejection;
+
+pub(super) use room::{Room, Taken};
 
 /// What is full where a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +145,8 @@ impl Gates {
         self.whole.taken.load(Ordering::Relaxed)
     }
 
-    fn target(&self, name: &str) -> Option<&Gate> {
+    /// The bound of a target that has one.
+    pub(super) fn target(&self, name: &str) -> Option<&Gate> {
         self.targets.iter().find(|(known, _)| known == name).map(|(_, gate)| gate)
     }
 
@@ -153,22 +158,23 @@ impl Gates {
 /// A bound on how many are inside. Gates of several configurations may share one count, each
 /// with a bound of its own.
 #[derive(Clone, Debug)]
-struct Gate {
+pub(super) struct Gate {
     taken: Arc<AtomicUsize>,
     most: usize,
 }
 
 /// A place inside.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Gate {
-    fn of(most: usize, before: Option<&Self>) -> Self {
+    pub(super) fn of(most: usize, before: Option<&Self>) -> Self {
         let taken = before.map(|before| Arc::clone(&before.taken)).unwrap_or_default();
         Self { taken, most }
     }
 
-    fn enter(&self) -> Option<Place> {
+    /// A place, if there is one.
+    pub(super) fn enter(&self) -> Option<Place> {
         let more = |taken| (taken < self.most).then_some(taken + 1);
         let entered = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         entered.ok().map(|_| Place(Arc::clone(&self.taken)))

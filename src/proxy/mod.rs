@@ -1,11 +1,13 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → limit → body → headers → attempts → the answer, streamed.
+//! guard → route → limit → body → headers → attempts → the answer, streamed; and beside it, for
+//! nobody to wait for, the route's mirror.
 
 mod access_log;
 mod body;
 mod guard;
 mod headers;
 mod limit;
+mod mirror;
 mod rejection;
 mod route;
 mod trace;
@@ -26,7 +28,7 @@ pub use upstream::response::{AnswerBody, Incomplete};
 pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::{Config, Target};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
@@ -34,6 +36,7 @@ use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
+use crate::proxy::mirror::Mirrors;
 use crate::proxy::upstream::Senders;
 use crate::telemetry::{Telemetry, traces};
 
@@ -56,6 +59,7 @@ struct Served {
     config: Arc<Config>,
     /// The upstream of each route, by the route's index.
     upstreams: Vec<Arc<Upstream>>,
+    mirrors: Mirrors,
     observer: Arc<Observer>,
     senders: Senders,
     gates: Gates,
@@ -179,6 +183,9 @@ impl Proxy {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
         record.answered(answer.status(), answer.headers());
+        if let Some(mirror) = served.mirrors.of_route(index) {
+            mirror.begin(&served.senders, outgoing, request.uri.path(), &mut answer);
+        }
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
         Ok((answer, route.timeouts.response_idle))
@@ -205,11 +212,14 @@ impl Served {
         telemetry: &Telemetry,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), telemetry);
+        let gates = Gates::of(&config, None);
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known: Vec::new() };
         Self {
-            upstreams: upstreams(&observer, stores, clock, &[]),
+            upstreams: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), None),
             observer: Arc::new(observer),
             senders: Senders::new(clients),
-            gates: Gates::of(&config, None),
+            gates,
             budget: Budget::new(config.limits.buffered_bodies),
             config,
         }
@@ -223,12 +233,18 @@ impl Served {
         clock: &Clock,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
+        let gates = Gates::of(&config, Some(&self.gates));
+        let known = self.upstreams.iter().chain(self.mirrors.upstreams()).cloned().collect();
+        let telemetry = self.observer.telemetry();
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known };
         self.budget.resize(config.limits.buffered_bodies);
+        let before = Some(&self.mirrors);
         Self {
-            upstreams: upstreams(&observer, stores, clock, &self.upstreams),
+            upstreams: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), before),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
-            gates: Gates::of(&config, Some(&self.gates)),
+            gates,
             budget: self.budget.clone(),
             config,
         }
@@ -245,28 +261,36 @@ impl Served {
     }
 }
 
-/// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
-fn upstreams(
-    observer: &Observer,
-    stores: &Stores,
-    clock: &Clock,
-    known: &[Arc<Upstream>],
-) -> Vec<Arc<Upstream>> {
-    let mut made: Vec<Arc<Upstream>> = Vec::new();
-    let mut of_route = |route: &Arc<Route>| {
-        let store = stores
-            .of(&route.target.credentials)
+/// Upstreams in the making: one for each distinct target. Known ones are kept.
+struct Making<'m> {
+    stores: &'m Stores,
+    clock: &'m Clock,
+    telemetry: &'m Telemetry,
+    made: Vec<Arc<Upstream>>,
+    known: Vec<Arc<Upstream>>,
+}
+
+impl Making<'_> {
+    /// By the routes' indices.
+    fn of_routes(&mut self, config: &Config) -> Vec<Arc<Upstream>> {
+        config.routes.routes().iter().map(|route| self.of(&route.target)).collect()
+    }
+
+    fn of(&mut self, target: &Arc<Target>) -> Arc<Upstream> {
+        let store = self
+            .stores
+            .of(&target.credentials)
             .expect("there is a store for each source of a target");
-        let serves = |upstream: &&Arc<Upstream>| upstream.serves(&route.target, &store);
-        if let Some(upstream) = made.iter().chain(known).find(serves) {
+        let serves = |upstream: &&Arc<Upstream>| upstream.serves(target, &store);
+        if let Some(upstream) = self.made.iter().chain(&self.known).find(serves) {
             return Arc::clone(upstream);
         }
-        let metrics = observer.telemetry().metrics.target(&route.target.name);
-        let upstream = Upstream::new(Arc::clone(&route.target), store, clock.clone(), metrics);
-        made.push(Arc::new(upstream));
-        Arc::clone(&made[made.len() - 1])
-    };
-    observer.config().routes.routes().iter().map(&mut of_route).collect()
+        let metrics = self.telemetry.metrics.target(&target.name);
+        let upstream = Upstream::new(Arc::clone(target), store, self.clock.clone(), metrics);
+        let upstream = Arc::new(upstream);
+        self.made.push(Arc::clone(&upstream));
+        upstream
+    }
 }
 
 /// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was

@@ -81,6 +81,23 @@ pub(super) fn on_the_wire(base: &str, typed: &PathAndQuery) -> Result<PathAndQue
     }
 }
 
+/// What another target is asked for where one with this base path is asked for `sent`.
+///
+/// # Errors
+///
+/// Where it makes no valid request target.
+pub(super) fn below_another(
+    sent: &PathAndQuery,
+    (base, other): (&str, &str),
+) -> Result<PathAndQuery, Rejection> {
+    if base == other {
+        return Ok(sent.clone());
+    }
+    let path = sent.path();
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    join(other, rest, sent.query().map(Cow::Borrowed))
+}
+
 /// A query without a signature of the client's own, and as all readings of it agree on.
 fn query(typed: &str) -> Cow<'_, str> {
     match without_presign(typed) {

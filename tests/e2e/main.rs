@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod log;
 mod metrics;
+mod mirror;
 mod process;
 mod refusals;
 mod rejections;

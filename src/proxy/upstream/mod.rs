@@ -1,6 +1,7 @@
 //! Attempts: sign, send, and once more where that is safe, mends something, or was asked for.
 
 mod attempt;
+mod copy;
 mod forbidden;
 mod look;
 mod recovery;
@@ -15,6 +16,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 
+pub(super) use copy::Copied;
 pub use forbidden::Forbidden;
 pub use look::TargetBody;
 
