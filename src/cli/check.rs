@@ -87,6 +87,14 @@ fn summary(config: &Config) -> String {
             "route `{}` → {} ({}, {})",
             route.name, target.authority, scope.service, scope.region
         );
+        if let Some(mirror) = &route.mirror {
+            let (target, scope) = (&mirror.target, &mirror.target.scope);
+            let _ = writeln!(
+                text,
+                "  mirrored to {} ({}, {})",
+                target.authority, scope.service, scope.region
+            );
+        }
     }
     for route in config.routes.rejecting() {
         let _ = writeln!(text, "route `{}` rejects ({})", route.name, route.reject.status.as_u16());

@@ -8,7 +8,7 @@ use http::{Method, Request, Uri};
 use crate::cli::arguments::Explain;
 use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::load::load;
-use crate::config::{Config, Reject};
+use crate::config::{Config, Mirror, MirroredMethods, Reject};
 use crate::proxy::{Rejection, choose};
 use crate::routing::{HostPattern, Key, PathPattern, Reason, Rule, host};
 use crate::sigv4::normalise_path;
@@ -42,6 +42,9 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
                 "signed: host, content-type, x-amz-* for {} in {}",
                 scope.service, scope.region
             );
+            if let Some(mirror) = &choice.route.mirror {
+                let _ = writeln!(text, "{}", mirrored(mirror, &request.method));
+            }
             Exit::Success
         }
         Err(Rejection::ByRoute { route, .. }) => {
@@ -56,6 +59,16 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
     };
     print(text);
     exit
+}
+
+/// Where a request of this method goes as well.
+fn mirrored(mirror: &Mirror, method: &Method) -> String {
+    match mirror.methods {
+        MirroredMethods::Idempotent if !method.is_idempotent() => {
+            format!("mirror: not for {method}")
+        }
+        _ => format!("mirror: {}, sample {}", mirror.target.url(), mirror.sample),
+    }
 }
 
 /// The request that was typed; a path alone is for any host.

@@ -234,6 +234,25 @@ fn explain_says_who_takes_a_request_and_why_the_others_do_not() {
 }
 
 #[test]
+fn check_and_explain_tell_a_routes_mirror() {
+    let program = Program::with_config(
+        "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.aws\"\nname = \"orders\"\n\
+         mirror = { target = \"https://def.lambda-url.eu-west-1.on.aws/v2\", sample = 0.1 }\n",
+    );
+    let ran = program.run(&["check"]);
+    assert_eq!(
+        ran.out,
+        "route `orders` → abc.lambda-url.us-east-1.on.aws (lambda, us-east-1)\n  \
+         mirrored to def.lambda-url.eu-west-1.on.aws (lambda, eu-west-1)\nok: 1 route\n"
+    );
+    let ran = program.run(&["explain", "GET", "/"]);
+    let mirror = "mirror: https://def.lambda-url.eu-west-1.on.aws/v2, sample 0.1\n";
+    assert!(ran.out.ends_with(mirror), "{ran:?}");
+    let ran = program.run(&["explain", "POST", "/"]);
+    assert!(ran.out.ends_with("mirror: not for POST\n"), "{ran:?}");
+}
+
+#[test]
 fn explain_ends_with_1_where_no_route_takes_it() {
     let program = Program::with_config(CONFIG);
     let ran = program.run(&["explain", "GET", "http://b.internal/users"]);
