@@ -184,7 +184,8 @@ impl Proxy {
         }
         record.answered(answer.status(), answer.headers());
         if let Some(mirror) = served.mirrors.of_route(index) {
-            mirror.begin(&served.senders, outgoing, request.uri.path(), &mut answer);
+            let answered = (&route.target, &mut answer);
+            mirror.begin(&served.senders, outgoing, request.uri.path(), answered);
         }
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Response};
+use http::Response;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::Comparison;
+use crate::config::{Comparison, Target};
 use crate::proxy::mirror::compare::{Bodies, Difference, Head, bodies, heads};
-use crate::proxy::mirror::report::{self, Failure};
+use crate::proxy::mirror::report::{self, Failure, Request};
 use crate::proxy::mirror::{Admitted, COMPARED_BYTES, Mirror};
 use crate::proxy::upstream::{Attempts, Copied, Outgoing, Senders, TargetBody};
 use crate::telemetry::metrics::Mirrored;
@@ -25,6 +25,8 @@ const COMPARED_ON_THE_SPOT: usize = 16 * 1024;
 pub(super) struct Exchange {
     pub(super) outgoing: Outgoing<'static>,
     pub(super) admitted: Admitted,
+    /// Whose answer the client gets.
+    pub(super) target: Arc<Target>,
     /// Where it may be logged.
     pub(super) path: Option<String>,
     /// None where nothing is compared.
@@ -48,10 +50,10 @@ enum Verdict {
 impl Mirror {
     /// Sends the request and compares the answers; what came of it is logged, and given.
     pub(super) async fn run(self: &Arc<Self>, senders: &Senders, exchange: Exchange) -> Mirrored {
-        let Exchange { outgoing, admitted, path, original } = exchange;
+        let Exchange { outgoing, admitted, target, path, original } = exchange;
         let Admitted { _places, body } = admitted;
         let deadline = Instant::now() + LONGEST;
-        let method = outgoing.method.clone();
+        let request = Request { method: outgoing.method.clone(), path, target };
         let copied = original.as_ref().is_some_and(|original| original.body.is_some());
         let answered = async {
             let answer = self.send(senders, outgoing).await?;
@@ -71,7 +73,7 @@ impl Mirror {
         };
         let compared = timeout_at(deadline, self.compare(original, mirrored)).await;
         let verdict = compared.unwrap_or(Verdict::NotCompared("the answer had not ended in time"));
-        self.tell(verdict, (&method, path.as_deref()))
+        self.tell(verdict, &request)
     }
 
     async fn send(
@@ -144,7 +146,7 @@ impl Mirror {
         }
     }
 
-    fn tell(&self, verdict: Verdict, request: (&Method, Option<&str>)) -> Mirrored {
+    fn tell(&self, verdict: Verdict, request: &Request) -> Mirrored {
         match verdict {
             Verdict::Compared(found) if found.is_empty() => Mirrored::Same,
             Verdict::Compared(found) => {

@@ -125,13 +125,13 @@ impl Bounds {
 
 impl Mirror {
     /// Sends a request once more, as far as it may be: not one whose body is gone. `answer` is
-    /// the client's; a copy is taken of it as it passes.
+    /// the client's, from the target that `outgoing` went to; a copy is taken of it as it passes.
     pub(super) fn begin(
         self: &Arc<Self>,
         senders: &Senders,
         outgoing: Outgoing<'_>,
         path: &str,
-        answer: &mut Response<TargetBody>,
+        (target, answer): (&Arc<Target>, &mut Response<TargetBody>),
     ) {
         if !self.wants(&outgoing) {
             return;
@@ -139,12 +139,13 @@ impl Mirror {
         let Some(admitted) = self.admit(outgoing.payload.share()) else {
             return self.metrics.observe(Mirrored::Dropped);
         };
-        let outgoing = match self.turned(outgoing) {
+        let outgoing = match self.turned(outgoing, target) {
             Ok(outgoing) => outgoing,
             Err(rejection) => return self.metrics.observe(self.failed(&Failure::of(&rejection))),
         };
         let exchange = Exchange {
             original: self.comparison().map(|comparison| self.original(comparison, answer)),
+            target: Arc::clone(target),
             path: (self.path == LoggedPath::Full).then(|| path.to_owned()),
             outgoing,
             admitted,
@@ -186,9 +187,13 @@ impl Mirror {
         Some(Admitted { _places: (place, of_target), body })
     }
 
-    /// The request as the mirror's target is to have it.
-    fn turned(&self, outgoing: Outgoing<'_>) -> Result<Outgoing<'static>, Rejection> {
-        let (from, to) = (&self.route.target, &self.settings().target);
+    /// A request that went to another target, as the mirror's is to have it.
+    fn turned(
+        &self,
+        outgoing: Outgoing<'_>,
+        from: &Target,
+    ) -> Result<Outgoing<'static>, Rejection> {
+        let to = &self.settings().target;
         let sent = below_another(&outgoing.sent, (&from.base_path, &to.base_path))?;
         let mut headers = outgoing.headers;
         headers.insert(HOST, to.host.clone());

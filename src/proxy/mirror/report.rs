@@ -1,12 +1,12 @@
 //! What an operator hears of a mirror: a line a difference, a line for failures now and then, and
 //! counts. A body's values stay out of the log: they may be anybody's secret.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::Method;
 
-use crate::config::{Mirror, Route};
+use crate::config::{Mirror, Route, Target};
 use crate::proxy::mirror::compare::{At, Difference};
 use crate::proxy::mirror::json::Kind;
 use crate::proxy::rejection::Rejection;
@@ -50,6 +50,16 @@ impl Failures {
     }
 }
 
+/// A request that was sent twice.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// Where it may be logged.
+    pub(super) path: Option<String>,
+    /// Whose answer the client got.
+    pub(super) target: Arc<Target>,
+}
+
 /// Why there is no answer of a mirror, or none of its function.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -70,12 +80,7 @@ impl Failure {
 }
 
 /// A line for each difference.
-pub(super) fn differences(
-    route: &Route,
-    mirror: &Mirror,
-    (method, path): (&Method, Option<&str>),
-    found: &[Difference],
-) {
+pub(super) fn differences(route: &Route, mirror: &Mirror, request: &Request, found: &[Difference]) {
     for Difference { at, kind, values } in found {
         let [value, mirrored] = match values {
             Some([value, mirrored]) => [Some(value.as_str()), Some(mirrored.as_str())],
@@ -84,10 +89,10 @@ pub(super) fn differences(
         tracing::info!(
             target: TARGET,
             route = route.name,
-            target_name = route.target.name,
+            target_name = request.target.name,
             mirror = mirror.target.name,
-            method = method.as_str(),
-            path,
+            method = request.method.as_str(),
+            path = request.path,
             at = place(at),
             kind = word(*kind),
             value,
@@ -98,18 +103,13 @@ pub(super) fn differences(
 }
 
 /// A line for answers of which too little is known.
-pub(super) fn not_compared(
-    route: &Route,
-    mirror: &Mirror,
-    (method, path): (&Method, Option<&str>),
-    why: &str,
-) {
+pub(super) fn not_compared(route: &Route, mirror: &Mirror, request: &Request, why: &str) {
     tracing::debug!(
         target: TARGET,
         route = route.name,
         mirror = mirror.target.name,
-        method = method.as_str(),
-        path,
+        method = request.method.as_str(),
+        path = request.path,
         why,
         "a mirror's answer was not compared"
     );
