@@ -18,6 +18,7 @@ use crate::sigv4::Scope;
 
 pub mod admin;
 mod defaults;
+mod destination;
 mod infer;
 pub mod load;
 mod origin;
@@ -27,6 +28,7 @@ mod resolve;
 mod route_table;
 mod values;
 
+pub use destination::{Destination, Split, Sticky};
 pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
@@ -368,7 +370,7 @@ pub struct Route {
     /// Its name: in logs and metrics.
     pub name: String,
     /// Where it sends to.
-    pub target: Arc<Target>,
+    pub destination: Destination,
     /// Which requests it takes; kept for `explain`.
     pub matches: Rule,
     /// What becomes of the path.

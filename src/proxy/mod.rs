@@ -26,7 +26,7 @@ pub use upstream::response::{AnswerBody, Incomplete};
 pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::{Config, Target};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
@@ -34,7 +34,7 @@ use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
-use crate::proxy::upstream::Senders;
+use crate::proxy::upstream::{Doors, Others, Outlet, Senders};
 use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -54,8 +54,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Served {
     config: Arc<Config>,
-    /// The upstream of each route, by the route's index.
-    upstreams: Vec<Arc<Upstream>>,
+    /// Where each route sends to, by the route's index.
+    outlets: Vec<Outlet>,
     observer: Arc<Observer>,
     senders: Senders,
     gates: Gates,
@@ -150,13 +150,17 @@ impl Proxy {
         let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
         let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
         record.routed(index);
-        *permit = Some(served.gates.enter(index)?);
+        let outlet = &served.outlets[index];
+        let has_room = |target| served.gates.has_room(index, target);
+        record.attempts.target = outlet.choose(&request.headers, has_room);
+        *permit = Some(served.gates.enter(index, record.attempts.target)?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
         Outgoing {
             route,
+            target: route.destination.target(record.attempts.target),
             payload: &payload,
             client: client.address(),
             via: &self.via.value,
@@ -171,10 +175,11 @@ impl Proxy {
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
             retries: route.retries.as_ref(),
+            others: Others::None,
         };
-        let mut answer = served.upstreams[index]
-            .send(&served.senders, &mut outgoing, &mut record.attempts)
-            .await?;
+        let doors = Doors { gates: &served.gates, route: index, permit };
+        let attempts = &mut record.attempts;
+        let mut answer = outlet.send(&served.senders, &mut outgoing, attempts, doors).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
@@ -206,7 +211,7 @@ impl Served {
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), telemetry);
         Self {
-            upstreams: upstreams(&observer, stores, clock, &[]),
+            outlets: outlets(&observer, stores, clock, &[]),
             observer: Arc::new(observer),
             senders: Senders::new(clients),
             gates: Gates::of(&config, None),
@@ -225,7 +230,7 @@ impl Served {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
         self.budget.resize(config.limits.buffered_bodies);
         Self {
-            upstreams: upstreams(&observer, stores, clock, &self.upstreams),
+            outlets: outlets(&observer, stores, clock, &self.outlets),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
             gates: Gates::of(&config, Some(&self.gates)),
@@ -245,28 +250,24 @@ impl Served {
     }
 }
 
-/// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
-fn upstreams(
-    observer: &Observer,
-    stores: &Stores,
-    clock: &Clock,
-    known: &[Arc<Upstream>],
-) -> Vec<Arc<Upstream>> {
+/// One upstream for each distinct target; those of `known` outlets are kept.
+fn outlets(observer: &Observer, stores: &Stores, clock: &Clock, known: &[Outlet]) -> Vec<Outlet> {
+    let known: Vec<&Arc<Upstream>> = known.iter().flat_map(Outlet::upstreams).collect();
     let mut made: Vec<Arc<Upstream>> = Vec::new();
-    let mut of_route = |route: &Arc<Route>| {
-        let store = stores
-            .of(&route.target.credentials)
-            .expect("there is a store for each source of a target");
-        let serves = |upstream: &&Arc<Upstream>| upstream.serves(&route.target, &store);
-        if let Some(upstream) = made.iter().chain(known).find(serves) {
+    let mut of_target = |target: &Arc<Target>| {
+        let store =
+            stores.of(&target.credentials).expect("there is a store for each source of a target");
+        let serves = |upstream: &&Arc<Upstream>| upstream.serves(target, &store);
+        if let Some(upstream) = made.iter().chain(known.iter().copied()).find(serves) {
             return Arc::clone(upstream);
         }
-        let metrics = observer.telemetry().metrics.target(&route.target.name);
-        let upstream = Upstream::new(Arc::clone(&route.target), store, clock.clone(), metrics);
+        let metrics = observer.telemetry().metrics.target(&target.name);
+        let upstream = Upstream::new(Arc::clone(target), store, clock.clone(), metrics);
         made.push(Arc::new(upstream));
         Arc::clone(&made[made.len() - 1])
     };
-    observer.config().routes.routes().iter().map(&mut of_route).collect()
+    let routes = observer.config().routes.routes().iter();
+    routes.map(|route| Outlet::of(&route.destination, &mut of_target)).collect()
 }
 
 /// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was

@@ -61,7 +61,7 @@ impl Weights {
 
     /// The position of the one whose turn it is.
     pub fn in_turn(&self, turns: &Turns) -> usize {
-        let point = u128::from(turns.next()) * u128::from(self.sum) >> 64;
+        let point = (u128::from(turns.next()) * u128::from(self.sum)) >> 64;
         let mut end = 0;
         let holds = |share: &Share| {
             end += u128::from(share.weight);

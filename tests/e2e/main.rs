@@ -22,5 +22,6 @@ mod rejections;
 mod reload;
 mod retries;
 mod signing;
+mod split;
 mod stale;
 mod support;

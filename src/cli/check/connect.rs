@@ -60,9 +60,9 @@ pub(super) async fn connect(
 /// The targets of the routes, each once.
 fn targets(config: &Config) -> Vec<Arc<Target>> {
     let mut targets: Vec<Arc<Target>> = Vec::new();
-    for route in config.routes.routes() {
-        if targets.iter().all(|known| known.name != route.target.name) {
-            targets.push(Arc::clone(&route.target));
+    for target in config.routes.routes().iter().flat_map(|route| route.destination.targets()) {
+        if targets.iter().all(|known| known.name != target.name) {
+            targets.push(Arc::clone(target));
         }
     }
     targets
