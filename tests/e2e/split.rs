@@ -178,6 +178,24 @@ async fn a_cookie_keeps_a_session_with_its_target_over_a_reload_that_moves_few()
 }
 
 #[tokio::test]
+async fn the_admin_listener_tells_every_target_of_a_split() {
+    let targets = [("one", "http://127.0.0.1:1", 3), ("other", "http://127.0.0.1:2", 0)];
+    let sticky = "sticky = \"cookie:session\"";
+    let proxy = serve(&file("admin = \"127.0.0.1:0\"", &targets, sticky)).await;
+    let routes = proxy.admin("/routes").await.json();
+    let route = &routes["routes"][0];
+    assert!(route["target"].is_null());
+    assert_eq!(route["split"]["sticky"], "cookie:session");
+    let shares = &route["split"]["shares"];
+    assert_eq!((&shares[0]["weight"], &shares[1]["weight"]), (&3.into(), &0.into()));
+    assert_eq!(shares[1]["target"]["url"], "http://127.0.0.1:2");
+    let config = proxy.admin("/config").await.json();
+    let route = &config["routes"][0];
+    assert_eq!(route["split"][0], serde_json::json!({ "target": "one", "weight": 3 }));
+    assert_eq!((&route["sticky"], &route["target"]), (&"cookie:session".into(), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_dead_target_loses_no_request_of_any_method() {
     let (dead, alive) = (url(dead().await), url(function().await));
     let targets = [("dead", &*dead, 90), ("alive", &*alive, 10)];
