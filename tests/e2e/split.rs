@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use countersign::emulator;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::lifecycle::{SERVED, write};
 use crate::log::Log;
@@ -61,9 +61,19 @@ async fn answer(
     }
 }
 
-/// A port that nobody listens on.
-async fn dead() -> SocketAddr {
-    Target::bind().await.address()
+/// A port that nobody listens on, and that nobody else gets.
+struct Dead(TcpSocket);
+
+impl Dead {
+    fn bind() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self(socket)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
 }
 
 /// A file with a target of each name and a route that shares its requests among them.
@@ -142,7 +152,8 @@ async fn a_header_keeps_a_user_with_a_target_in_every_process() {
     assert!(found.iter().any(|name| name == "one") && found.iter().any(|name| name == "other"));
     // Who brings no value is shared out as others are.
     let nobody = asked(&first, (0..10).map(|_| with("x-user: a"))).await;
-    assert_eq!(nobody.iter().filter(|name| *name == "one").count(), 5, "{nobody:?}");
+    let ones = nobody.iter().filter(|name| *name == "one").count();
+    assert!((4..=6).contains(&ones), "{nobody:?}");
 }
 
 #[tokio::test]
@@ -197,8 +208,8 @@ async fn the_admin_listener_tells_every_target_of_a_split() {
 
 #[tokio::test]
 async fn a_dead_target_loses_no_request_of_any_method() {
-    let (dead, alive) = (url(dead().await), url(function().await));
-    let targets = [("dead", &*dead, 90), ("alive", &*alive, 10)];
+    let (dead, alive) = (Dead::bind(), url(function().await));
+    let targets = [("dead", &*url(dead.address()), 90), ("alive", &*alive, 10)];
     let log = Log::start();
     let proxy = serve(&file("admin = \"127.0.0.1:0\"", &targets, "")).await;
     let mut client = proxy.connect().await;
@@ -226,10 +237,35 @@ async fn a_dead_target_loses_no_request_of_any_method() {
 }
 
 #[tokio::test]
+async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no_other() {
+    let (silent, alive) = (Target::bind().await, Named::serve("alive").await);
+    let at = silent.address().port();
+    // TLS to a listener that never answers: as where no packet comes back, but on loopback.
+    let targets =
+        [("silent", &*format!("https://localhost:{at}"), 99), ("alive", &*url(alive.address), 1)];
+    let log = Log::start();
+    let proxy =
+        serve(&file("admin = false\ntimeouts = { connect = \"200ms\" }", &targets, "")).await;
+    // Those that come meanwhile wait as well: nobody knows yet.
+    let mut clients = [proxy.connect().await, proxy.connect().await];
+    for client in &mut clients {
+        client.send(POST).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "alive");
+    }
+    assert_eq!(asked(&proxy, (0..50).map(|_| GET.to_owned())).await, ["alive"; 50]);
+    let attempts = log.attempts(52).await;
+    assert_eq!(attempts.iter().filter(|count| **count == 2).count(), 2, "{attempts:?}");
+    assert_eq!(log.lines("a target cannot be reached").len(), 1);
+}
+
+#[tokio::test]
 async fn the_second_target_has_its_own_path_host_scope_and_body() {
     let mut settings = emulator::Settings::new(vec![caller()]);
     settings.region = "eu-west-1".to_owned();
-    let (dead, alive) = (dead().await, function_of(settings).await);
+    let (nobody, alive) = (Dead::bind(), function_of(settings).await);
+    let dead = nobody.address();
     // Listens, so that what arrives can be looked at.
     let watched = Target::bind().await;
     let text = |second: SocketAddr, path: &str| {
@@ -257,8 +293,8 @@ async fn the_second_target_has_its_own_path_host_scope_and_body() {
 
 #[tokio::test]
 async fn where_no_target_is_reached_the_last_one_says_why() {
-    let (one, other) = (url(dead().await), url(dead().await));
-    let targets = [("one", &*one, 1), ("other", &*other, 0)];
+    let (one, other) = (Dead::bind(), Dead::bind());
+    let targets = [("one", &*url(one.address()), 1), ("other", &*url(other.address()), 0)];
     let log = Log::start();
     let proxy = serve(&file("admin = false", &targets, "")).await;
     let answer = proxy.ask(GET).await;
@@ -290,8 +326,8 @@ async fn an_answer_or_a_broken_connection_is_no_reason_to_go_elsewhere() {
 
 #[tokio::test]
 async fn retries_are_for_the_last_target_and_do_not_delay_the_way_to_it() {
-    let (dead, alive) = (url(dead().await), Target::bind().await);
-    let targets = [("dead", &*dead, 1), ("alive", &*url(alive.address()), 0)];
+    let (dead, alive) = (Dead::bind(), Target::bind().await);
+    let targets = [("dead", &*url(dead.address()), 1), ("alive", &*url(alive.address()), 0)];
     let retries = "retries = { attempts = 3, functions_too = true }";
     let log = Log::start();
     let proxy = serve(&file("admin = false", &targets, retries)).await;
@@ -311,7 +347,8 @@ async fn retries_are_for_the_last_target_and_do_not_delay_the_way_to_it() {
 
 #[tokio::test]
 async fn a_full_target_is_passed_over_and_its_places_are_given_back() {
-    let (dead, full, free) = (dead().await, Target::bind().await, Named::serve("free").await);
+    let (nobody, full, free) = (Dead::bind(), Target::bind().await, Named::serve("free").await);
+    let dead = nobody.address();
     let text = format!(
         "listen = [\"127.0.0.1:0\"]\nadmin = false\n[defaults]\npayload = \"signed\"\n\
          [targets.dead]\nurl = \"http://{dead}\"\nservice = \"lambda\"\nregion = \"us-east-1\"\nmax_in_flight = 1\n\
@@ -339,7 +376,8 @@ async fn a_full_target_is_passed_over_and_its_places_are_given_back() {
 
 #[tokio::test]
 async fn a_body_that_streams_is_gone_with_the_connection() {
-    let (dead, alive) = (dead().await, Target::bind().await);
+    let (nobody, alive) = (Dead::bind(), Target::bind().await);
+    let dead = nobody.address();
     let text = format!(
         "listen = [\"127.0.0.1:0\"]\nadmin = false\n\
          [targets.dead]\nurl = \"http://{dead}\"\nservice = \"s3\"\nregion = \"us-east-1\"\n\

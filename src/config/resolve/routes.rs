@@ -13,7 +13,7 @@ use crate::config::resolve::{reject, retries, split};
 use crate::config::values::Wrong;
 use crate::config::{
     Destination, ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable,
-    Sticky, Target, defaults,
+    Target, defaults,
 };
 use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Table, Template};
 
@@ -217,8 +217,7 @@ fn one(
     if let Some(reject) = reject {
         return rejecting(&keys, &own, &reject);
     }
-    let sticky = split::sticky(&keys, split.as_ref());
-    let destination = destination(target, split, &own, targets, sticky);
+    let destination = split::destination(&keys, [target, split], &own, targets);
     let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
     let matches = matches(&keys, &own);
     let rewrite = rewrite(&keys, &own, matches.as_ref());
@@ -270,31 +269,6 @@ fn rejecting(keys: &Layers<'_, '_>, own: &Reader<'_>, entry: &Entry<'_>) -> Read
     };
     let made = whole();
     Read { named, made }
-}
-
-fn destination(
-    target: Option<Entry<'_>>,
-    split: Option<Entry<'_>>,
-    own: &Reader<'_>,
-    targets: &Targets<'_>,
-    sticky: Option<Sticky>,
-) -> Option<Destination> {
-    match (target, split) {
-        (Some(target), None) => targets.of(&target).map(Destination::One),
-        (None, Some(split)) => split::split(&split, targets, sticky).map(Destination::Split),
-        (Some(_), Some(_)) => {
-            own.problem_here(Wrong::new(
-                "a route has a `target` or a `split`, not both",
-                "leave the `target` out: a `split` names all targets",
-            ));
-            None
-        }
-        (None, None) => {
-            let hint = "write a target's name, or its URL";
-            own.problem_here(Wrong::new("`target` is missing", hint));
-            None
-        }
-    }
 }
 
 fn route_name(text: &str) -> Result<String, Wrong> {

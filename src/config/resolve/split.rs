@@ -1,15 +1,15 @@
-//! `split` and `sticky`: several targets in place of one.
+//! Where a route sends to: its `target`, or a `split` among several.
 
 use std::sync::Arc;
 
 use http::header::HeaderName;
 
-use crate::config::reader::Entry;
+use crate::config::reader::{Entry, Reader};
 use crate::config::resolve::routes::Layers;
 use crate::config::resolve::settings;
 use crate::config::resolve::targets::Targets;
 use crate::config::values::Wrong;
-use crate::config::{Split, Sticky, Target};
+use crate::config::{Destination, Split, Sticky, Target};
 
 /// Parts of a million are fine enough, and their sum stays far from any bound.
 const MOST_WEIGHT: usize = 1_000_000;
@@ -18,12 +18,33 @@ const MOST_TARGETS: usize = 32;
 
 const SHAPE: &str = "a list of tables: `[{ target = \"orders\", weight = 90 }, { target = \"canary\", weight = 10 }]`";
 
-/// None where it has a problem.
-pub(super) fn split(
-    entry: &Entry<'_>,
+/// Where a route sends to, by its `target` or its `split`; none where it has a problem.
+pub(super) fn destination(
+    keys: &Layers<'_, '_>,
+    [target, split]: [Option<Entry<'_>>; 2],
+    own: &Reader<'_>,
     targets: &Targets<'_>,
-    sticky: Option<Sticky>,
-) -> Option<Split> {
+) -> Option<Destination> {
+    let sticky = sticky(keys, split.as_ref());
+    match (target, split) {
+        (Some(target), None) => targets.of(&target).map(Destination::One),
+        (None, Some(entry)) => self::split(&entry, targets, sticky).map(Destination::Split),
+        (Some(_), Some(_)) => {
+            own.problem_here(Wrong::new(
+                "a route has a `target` or a `split`, not both",
+                "leave the `target` out: a `split` names all targets",
+            ));
+            None
+        }
+        (None, None) => {
+            let hint = "write a target's name, or its URL";
+            own.problem_here(Wrong::new("`target` is missing", hint));
+            None
+        }
+    }
+}
+
+fn split(entry: &Entry<'_>, targets: &Targets<'_>, sticky: Option<Sticky>) -> Option<Split> {
     let entries = entry.list(SHAPE)?;
     if entries.is_empty() {
         entry.problem(Wrong::new("this split has no targets", format!("write {SHAPE}")));
@@ -91,7 +112,7 @@ fn twin(shares: &[(Arc<Target>, u32)]) -> Option<usize> {
 }
 
 /// None where it is not written, or has a problem. A default is for the routes that have a split.
-pub(super) fn sticky(keys: &Layers<'_, '_>, split: Option<&Entry<'_>>) -> Option<Sticky> {
+fn sticky(keys: &Layers<'_, '_>, split: Option<&Entry<'_>>) -> Option<Sticky> {
     let [own, default] = keys.take_apart("sticky");
     if let (Some(own), None) = (&own, split) {
         own.problem(Wrong::new(
