@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use countersign::config::load::{Inputs, load};
 use countersign::config::problem::Problems;
-use countersign::config::{Config, Mirror, MirroredMethods, RetriedAnswers, RetriedMethods};
+use countersign::config::{Config, Mirror, MirroredMethods, RetriedAnswers, RetriedMethods, Route};
 use countersign::telemetry::logs;
 use http::header::CONTENT_TYPE;
 
@@ -198,4 +198,25 @@ fn a_routes_own_reject_goes_before_a_default_target() {
         (501, "this host is no longer served"),
     ];
     assert_eq!(rejects, expected);
+}
+
+#[test]
+fn a_split_names_targets_with_weights_and_its_smallest_bound_holds() {
+    let config = read(&Path::new(VALID).join("split.toml")).unwrap();
+    let [canary, standby, done, one] = config.routes.routes() else { panic!("four routes") };
+    let told = |route: &Route| {
+        let split = route.destination.split().unwrap();
+        let shares = split.shares().map(|(target, weight)| format!("{} {weight}", target.name));
+        (shares.collect::<Vec<_>>(), split.sticky().unwrap().to_string())
+    };
+    let names = |all: [&str; 2]| all.map(str::to_owned).to_vec();
+    let expected = (names(["orders 90", "gateway 10"]), "header:x-user-id".to_owned());
+    assert_eq!(told(canary), expected);
+    let nameless = "def.lambda-url.eu-west-1.on.aws 0";
+    assert_eq!(told(standby), (names(["gateway 1", nameless]), "cookie:session".to_owned()));
+    assert_eq!(told(done).0, ["orders 1000000"]);
+    assert!(one.destination.split().is_none());
+    assert_eq!(canary.max_body, 6 << 20, "what Lambda takes, though API Gateway takes more");
+    assert_eq!(canary.destination.foremost().name, "orders");
+    assert_eq!(config.targets.len(), 3);
 }

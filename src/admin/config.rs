@@ -1,13 +1,16 @@
 //! The configuration that is served, as JSON by the file's keys. What may be secret is left out:
 //! the values of headers that are set, and the password of a proxy.
 
+use std::sync::Arc;
+
 use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::routes;
 use crate::config::{
-    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Mirror, MirroredMethods,
-    Proxy, RetriedAnswers, RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
+    Config, Destination, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Mirror,
+    MirroredMethods, Proxy, RetriedAnswers, RetriedMethods, Retries, Roots, Route, Split, Sticky,
+    Target, Throttle, Timeouts, Upstream,
 };
 use crate::secret::Secret;
 
@@ -114,7 +117,12 @@ fn timeouts(timeouts: &Timeouts) -> Value {
 fn one(route: &Route) -> Value {
     let mut all = routes::one(route);
     let own = json!({
-        "target": route.target.name,
+        "target": match &route.destination {
+            Destination::One(target) => Some(&target.name),
+            Destination::Split(_) => None,
+        },
+        "split": route.destination.split().map(split),
+        "sticky": route.destination.split().and_then(|split| split.sticky()).map(Sticky::to_string),
         "mirror": route.mirror.as_ref().map(mirror),
         "authorization": route.authorization.as_ref().map_or("drop", |name| name.as_str()),
         "request_headers": changes(&route.request_headers),
@@ -132,6 +140,12 @@ fn one(route: &Route) -> Value {
         all.extend::<Map<String, Value>>(own);
     }
     all
+}
+
+fn split(split: &Split) -> Vec<Value> {
+    let share =
+        |(target, weight): (&Arc<Target>, u32)| json!({ "target": target.name, "weight": weight });
+    split.shares().map(share).collect()
 }
 
 fn retries(retries: &Retries) -> Value {

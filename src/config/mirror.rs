@@ -48,6 +48,7 @@ impl Comparison {
 impl Route {
     /// Every target that its requests go to: those that answer, then its mirror's.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
-        std::iter::once(&self.target).chain(self.mirror.iter().map(|mirror| &mirror.target))
+        let mirrors = self.mirror.iter().map(|mirror| &mirror.target);
+        self.destination.targets().iter().chain(mirrors)
     }
 }

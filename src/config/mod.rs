@@ -18,6 +18,7 @@ use crate::sigv4::Scope;
 
 pub mod admin;
 mod defaults;
+mod destination;
 mod infer;
 pub mod load;
 mod mirror;
@@ -28,6 +29,7 @@ mod resolve;
 mod route_table;
 mod values;
 
+pub use destination::{Destination, Split, Sticky};
 pub use mirror::{Comparison, Mirror, MirroredMethods};
 pub use route_table::{RouteTable, Taker};
 
@@ -370,7 +372,7 @@ pub struct Route {
     /// Its name: in logs and metrics.
     pub name: String,
     /// Where it sends to.
-    pub target: Arc<Target>,
+    pub destination: Destination,
     /// Which requests it takes; kept for `explain`.
     pub matches: Rule,
     /// What becomes of the path.

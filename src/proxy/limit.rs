@@ -14,7 +14,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::config::{Config, Route, Throttle};
+use crate::config::{Config, Route, Target, Throttle};
 use crate::proxy::rejection::Rejection;
 
 pub(super) use room::{Room, Taken};
@@ -73,7 +73,8 @@ pub(super) struct Gates {
 struct OfRoute {
     name: String,
     route: Option<Gate>,
-    target: Option<Gate>,
+    /// By the target's position.
+    targets: Vec<Option<Gate>>,
     throttle: Option<Arc<Bucket>>,
 }
 
@@ -81,7 +82,9 @@ struct OfRoute {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Permit {
-    _places: [Option<Place>; 3],
+    _whole: Option<Place>,
+    target: Option<Place>,
+    _route: Option<Place>,
 }
 
 impl Gates {
@@ -99,13 +102,16 @@ impl Gates {
             .collect();
         let of_route = |route: &Arc<Route>| {
             let known = before.and_then(|before| before.route(&route.name));
-            let target = targets.iter().find(|(name, _)| *name == route.target.name);
+            let gate = |target: &Arc<Target>| {
+                let known = targets.iter().find(|(name, _)| *name == target.name);
+                known.map(|(_, gate)| gate.clone())
+            };
             OfRoute {
                 name: route.name.clone(),
                 route: route
                     .max_in_flight
                     .map(|most| Gate::of(most, known.and_then(|known| known.route.as_ref()))),
-                target: target.map(|(_, gate)| gate.clone()),
+                targets: route.destination.targets().iter().map(gate).collect(),
                 throttle: route.throttle.map(|settings| {
                     let same = known.and_then(|known| known.throttle.as_ref());
                     let same = same.filter(|bucket| bucket.settings == settings);
@@ -117,27 +123,42 @@ impl Gates {
         Self { whole, targets, routes }
     }
 
-    /// Lets a request of a route in, or not. A request that finds something full leaves the
+    /// Lets a request of a route in, on its way to the target of a position, or not. A request that finds something full leaves the
     /// throttle as it was.
     ///
     /// # Errors
     ///
     /// Where something is full, or the route was taken too often.
-    pub(super) fn enter(&self, route: usize) -> Result<Permit, Rejection> {
+    pub(super) fn enter(&self, route: usize, target: usize) -> Result<Permit, Rejection> {
         let of = &self.routes[route];
-        let enter = |gate: Option<&Gate>, full| match gate.map(Gate::enter) {
-            Some(None) => Err(Rejection::Overloaded(full)),
-            place => Ok(place.flatten()),
-        };
-        let places = [
-            enter(Some(&self.whole), Full::Requests)?,
-            enter(of.target.as_ref(), Full::Target)?,
-            enter(of.route.as_ref(), Full::Route)?,
-        ];
+        let whole = enter(Some(&self.whole), Full::Requests)?;
+        let target = enter(of.targets[target].as_ref(), Full::Target)?;
+        let route = enter(of.route.as_ref(), Full::Route)?;
         if let Some(bucket) = &of.throttle {
             bucket.take().map_err(|wait| Rejection::Throttled { wait })?;
         }
-        Ok(Permit { _places: places })
+        Ok(Permit { _whole: whole, target, _route: route })
+    }
+
+    /// Whether there is room at a target of a route.
+    pub(super) fn has_room(&self, route: usize, target: usize) -> bool {
+        let gate = self.routes[route].targets[target].as_ref();
+        gate.is_none_or(|gate| gate.taken.load(Ordering::Relaxed) < gate.most)
+    }
+
+    /// Lets a request of a route go to another target than it was let in for.
+    ///
+    /// # Errors
+    ///
+    /// Where the other one is full; the request stays where it was.
+    pub(super) fn cross(
+        &self,
+        permit: &mut Permit,
+        route: usize,
+        target: usize,
+    ) -> Result<(), Rejection> {
+        permit.target = enter(self.routes[route].targets[target].as_ref(), Full::Target)?;
+        Ok(())
     }
 
     /// Requests under way.
@@ -152,6 +173,13 @@ impl Gates {
 
     fn route(&self, name: &str) -> Option<&OfRoute> {
         self.routes.iter().find(|known| known.name == name)
+    }
+}
+
+fn enter(gate: Option<&Gate>, full: Full) -> Result<Option<Place>, Rejection> {
+    match gate.map(Gate::enter) {
+        Some(None) => Err(Rejection::Overloaded(full)),
+        place => Ok(place.flatten()),
     }
 }
 

@@ -37,7 +37,7 @@ use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::mirror::Mirrors;
-use crate::proxy::upstream::Senders;
+use crate::proxy::upstream::{Doors, Others, Outlet, Senders};
 use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -57,8 +57,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Served {
     config: Arc<Config>,
-    /// The upstream of each route, by the route's index.
-    upstreams: Vec<Arc<Upstream>>,
+    /// Where each route sends to, by the route's index.
+    outlets: Vec<Outlet>,
     mirrors: Mirrors,
     observer: Arc<Observer>,
     senders: Senders,
@@ -154,13 +154,17 @@ impl Proxy {
         let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
         let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
         record.routed(index);
-        *permit = Some(served.gates.enter(index)?);
+        let outlet = &served.outlets[index];
+        let has_room = |target| served.gates.has_room(index, target);
+        record.attempts.target = outlet.choose(&request.headers, has_room);
+        *permit = Some(served.gates.enter(index, record.attempts.target)?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
         Outgoing {
             route,
+            target: route.destination.target(record.attempts.target),
             payload: &payload,
             client: client.address(),
             via: &self.via.value,
@@ -175,16 +179,17 @@ impl Proxy {
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
             retries: route.retries.as_ref(),
+            others: Others::None,
         };
-        let mut answer = served.upstreams[index]
-            .send(&served.senders, &mut outgoing, &mut record.attempts)
-            .await?;
+        let doors = Doors { gates: &served.gates, route: index, permit };
+        let attempts = &mut record.attempts;
+        let mut answer = outlet.send(&served.senders, &mut outgoing, attempts, doors).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
         record.answered(answer.status(), answer.headers());
         if let Some(mirror) = served.mirrors.of_route(index) {
-            let answered = (&route.target, &mut answer);
+            let answered = (route.destination.target(record.attempts.target), &mut answer);
             mirror.begin(&served.senders, outgoing, request.uri.path(), answered);
         }
         headers::incoming(answer.headers_mut(), &route.response_headers);
@@ -216,7 +221,7 @@ impl Served {
         let gates = Gates::of(&config, None);
         let mut making = Making { stores, clock, telemetry, made: Vec::new(), known: Vec::new() };
         Self {
-            upstreams: making.of_routes(&config),
+            outlets: making.of_routes(&config),
             mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), None),
             observer: Arc::new(observer),
             senders: Senders::new(clients),
@@ -235,13 +240,14 @@ impl Served {
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
         let gates = Gates::of(&config, Some(&self.gates));
-        let known = self.upstreams.iter().chain(self.mirrors.upstreams()).cloned().collect();
+        let known = self.outlets.iter().flat_map(Outlet::upstreams);
+        let known = known.chain(self.mirrors.upstreams()).cloned().collect();
         let telemetry = self.observer.telemetry();
         let mut making = Making { stores, clock, telemetry, made: Vec::new(), known };
         self.budget.resize(config.limits.buffered_bodies);
         let before = Some(&self.mirrors);
         Self {
-            upstreams: making.of_routes(&config),
+            outlets: making.of_routes(&config),
             mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), before),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
@@ -273,8 +279,9 @@ struct Making<'m> {
 
 impl Making<'_> {
     /// By the routes' indices.
-    fn of_routes(&mut self, config: &Config) -> Vec<Arc<Upstream>> {
-        config.routes.routes().iter().map(|route| self.of(&route.target)).collect()
+    fn of_routes(&mut self, config: &Config) -> Vec<Outlet> {
+        let routes = config.routes.routes().iter();
+        routes.map(|route| Outlet::of(&route.destination, |target| self.of(target))).collect()
     }
 
     fn of(&mut self, target: &Arc<Target>) -> Arc<Upstream> {

@@ -78,6 +78,7 @@ struct Client {
     opened: IntCounter,
     reused: IntCounterVec,
     auth_failures: IntCounterVec,
+    failovers: IntCounterVec,
     clock_offset: GaugeVec,
 }
 
@@ -302,6 +303,11 @@ impl Client {
                 "countersign_upstream_auth_failures_total",
                 "Answers in which a target's service refused signature, token or permission.",
                 &[TARGET, REASON],
+            ),
+            failovers: counters(
+                "countersign_failovers_total",
+                "Requests that went on to another target of a split, for they did not reach this one.",
+                &[TARGET],
             ),
             clock_offset: labelled(
                 registry,

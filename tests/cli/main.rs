@@ -7,6 +7,7 @@ mod files;
 mod health;
 mod import;
 mod policy;
+mod split;
 mod support;
 
 use std::io::{Read, Write};

@@ -23,5 +23,6 @@ mod rejections;
 mod reload;
 mod retries;
 mod signing;
+mod split;
 mod stale;
 mod support;

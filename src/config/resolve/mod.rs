@@ -8,6 +8,7 @@ mod reject;
 mod retries;
 mod routes;
 mod settings;
+mod split;
 mod targets;
 
 use std::path::PathBuf;

@@ -44,13 +44,13 @@ fn each_bound_turns_the_next_one_away_and_gives_its_place_back() {
         ),
     ] {
         let gates = Gates::of(&config, None);
-        let (first, _second) = (gates.enter(0).unwrap(), gates.enter(0).unwrap());
+        let (first, _second) = (gates.enter(0, 0).unwrap(), gates.enter(0, 0).unwrap());
         assert_eq!(gates.in_flight(), 2);
-        assert_eq!(code(gates.enter(0)), told);
-        assert_eq!(gates.enter(1).is_ok(), elsewhere, "{told}");
+        assert_eq!(code(gates.enter(0, 0)), told);
+        assert_eq!(gates.enter(1, 0).is_ok(), elsewhere, "{told}");
         assert_eq!(gates.in_flight(), 2, "one that was turned away keeps nothing");
         drop(first);
-        assert_eq!(code(gates.enter(0)), "in");
+        assert_eq!(code(gates.enter(0, 0)), "in");
     }
 }
 
@@ -59,11 +59,11 @@ fn a_throttle_takes_its_burst_and_says_how_long_to_wait() {
     let config = two_routes("", "", "throttle = { rate = \"60/h\", burst = 3 }");
     let gates = Gates::of(&config, None);
     for _ in 0..3 {
-        assert_eq!(code(gates.enter(0)), "in");
+        assert_eq!(code(gates.enter(0, 0)), "in");
     }
-    let Err(Rejection::Throttled { wait }) = gates.enter(0) else { panic!("it is let in") };
+    let Err(Rejection::Throttled { wait }) = gates.enter(0, 0) else { panic!("it is let in") };
     assert!((50.0..=60.0).contains(&wait.as_secs_f64()), "{wait:?}");
-    assert_eq!(code(gates.enter(1)), "in", "another route has no throttle");
+    assert_eq!(code(gates.enter(1, 0)), "in", "another route has no throttle");
     assert_eq!(gates.in_flight(), 0);
 }
 
@@ -71,16 +71,16 @@ fn a_throttle_takes_its_burst_and_says_how_long_to_wait() {
 fn a_throttle_lets_the_next_one_in_after_its_wait() {
     let config = two_routes("", "", "throttle = { rate = \"20/s\", burst = 1 }");
     let gates = Gates::of(&config, None);
-    assert_eq!(code(gates.enter(0)), "in");
-    let Err(Rejection::Throttled { wait }) = gates.enter(0) else { panic!("it is let in") };
+    assert_eq!(code(gates.enter(0, 0)), "in");
+    let Err(Rejection::Throttled { wait }) = gates.enter(0, 0) else { panic!("it is let in") };
     std::thread::sleep(wait);
-    assert_eq!(code(gates.enter(0)), "in");
+    assert_eq!(code(gates.enter(0, 0)), "in");
 }
 
 #[test]
 fn a_burst_is_the_rate_s_number_unless_said() {
     let gates = Gates::of(&two_routes("", "", "throttle = { rate = \"2/h\" }"), None);
-    let entered: Vec<bool> = (0..3).map(|_| gates.enter(0).is_ok()).collect();
+    let entered: Vec<bool> = (0..3).map(|_| gates.enter(0, 0).is_ok()).collect();
     assert_eq!(entered, [true, true, false]);
 }
 
@@ -88,11 +88,11 @@ fn a_burst_is_the_rate_s_number_unless_said() {
 fn what_finds_something_full_leaves_the_throttle_alone() {
     let route = "max_in_flight = 1\nthrottle = { rate = \"1/h\", burst = 2 }";
     let gates = Gates::of(&two_routes("", "", route), None);
-    let first = gates.enter(0).unwrap();
-    assert!(matches!(gates.enter(0), Err(Rejection::Overloaded(_))));
+    let first = gates.enter(0, 0).unwrap();
+    assert!(matches!(gates.enter(0, 0), Err(Rejection::Overloaded(_))));
     drop(first);
-    assert_eq!(code(gates.enter(0)), "in");
-    assert!(matches!(gates.enter(0), Err(Rejection::Throttled { .. })));
+    assert_eq!(code(gates.enter(0, 0)), "in");
+    assert!(matches!(gates.enter(0, 0), Err(Rejection::Throttled { .. })));
 }
 
 #[test]
@@ -103,14 +103,14 @@ fn what_was_under_way_counts_in_the_next_configuration() {
         (two_routes("", "", "max_in_flight = 9"), two_routes("", "", "max_in_flight = 2")),
     ] {
         let old = Gates::of(&before, None);
-        let held: Vec<Permit> = (0..3).map(|_| old.enter(0).unwrap()).collect();
+        let held: Vec<Permit> = (0..3).map(|_| old.enter(0, 0).unwrap()).collect();
         let new = Gates::of(&after, Some(&old));
         drop(old);
         assert_eq!(new.in_flight(), 3);
-        assert!(new.enter(0).is_err());
+        assert!(new.enter(0, 0).is_err());
         drop(held);
         assert_eq!(new.in_flight(), 0);
-        assert!(new.enter(0).is_ok());
+        assert!(new.enter(0, 0).is_ok());
     }
 }
 
@@ -119,9 +119,9 @@ fn an_unchanged_throttle_goes_on_and_a_changed_one_begins_anew() {
     let throttled =
         |rate: &str| two_routes("", "", &format!("throttle = {{ rate = \"{rate}\", burst = 1 }}"));
     let old = Gates::of(&throttled("1/h"), None);
-    assert_eq!(code(old.enter(0)), "in");
+    assert_eq!(code(old.enter(0, 0)), "in");
     let same = Gates::of(&throttled("1/h"), Some(&old));
-    assert!(same.enter(0).is_err());
+    assert!(same.enter(0, 0).is_err());
     let other = Gates::of(&throttled("2/h"), Some(&same));
-    assert_eq!(code(other.enter(0)), "in");
+    assert_eq!(code(other.enter(0, 0)), "in");
 }

@@ -23,7 +23,7 @@ use crate::proxy::mirror::exchange::{Exchange, Original};
 use crate::proxy::mirror::report::{Failure, Failures};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::below_another;
-use crate::proxy::upstream::{Copied, Outgoing, Senders, TargetBody, Upstream};
+use crate::proxy::upstream::{Copied, Others, Outgoing, Senders, TargetBody, Upstream};
 use crate::telemetry::metrics::{MirrorMetrics, Mirrored};
 
 /// Mirrored requests under way in the process.
@@ -197,7 +197,7 @@ impl Mirror {
         let sent = below_another(&outgoing.sent, (&from.base_path, &to.base_path))?;
         let mut headers = outgoing.headers;
         headers.insert(HOST, to.host.clone());
-        Ok(Outgoing { sent, headers, retries: None, ..outgoing })
+        Ok(Outgoing { sent, headers, retries: None, others: Others::None, ..outgoing })
     }
 
     fn original(&self, comparison: &Comparison, answer: &mut Response<TargetBody>) -> Original {
