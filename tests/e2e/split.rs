@@ -375,6 +375,34 @@ async fn a_full_target_is_passed_over_and_its_places_are_given_back() {
 }
 
 #[tokio::test]
+async fn who_goes_on_to_another_target_counts_there_and_no_longer_here() {
+    let (nobody, second) = (Dead::bind(), Target::bind().await);
+    let target = |name: &str, address: SocketAddr| {
+        format!(
+            "[targets.{name}]\nurl = \"http://{address}\"\nservice = \"lambda\"\n\
+             region = \"us-east-1\"\nmax_in_flight = 1\n[[routes]]\npath = \"/{name}\"\n\
+             target = \"{name}\"\n"
+        )
+    };
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\nadmin = false\n{}{}[[routes]]\nsplit = [\
+         {{ target = \"first\", weight = 1 }}, {{ target = \"second\", weight = 0 }}]\n",
+        target("first", nobody.address()),
+        target("second", second.address())
+    );
+    let proxy = serve(&text).await;
+    let mut client = proxy.connect().await;
+    client.send(GET).await;
+    let mut there = second.accept().await;
+    there.head().await;
+    let code = async |path| proxy.ask(GET.replace("/health", path)).await.code();
+    assert_eq!(code("/second").await, "overloaded");
+    assert_eq!(code("/first").await, "connection_refused");
+    there.send(crate::support::OK).await;
+    assert_eq!(client.answer().await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_body_that_streams_is_gone_with_the_connection() {
     let (nobody, alive) = (Dead::bind(), Target::bind().await);
     let dead = nobody.address();
