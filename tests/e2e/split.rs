@@ -255,6 +255,7 @@ async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no
         assert_eq!(client.answer().await.text(), "alive");
     }
     assert_eq!(asked(&proxy, (0..50).map(|_| GET.to_owned())).await, ["alive"; 50]);
+    assert_eq!(alive.count(), 52);
     let attempts = log.attempts(52).await;
     assert_eq!(attempts.iter().filter(|count| **count == 2).count(), 2, "{attempts:?}");
     assert_eq!(log.lines("a target cannot be reached").len(), 1);
