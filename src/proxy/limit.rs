@@ -123,8 +123,8 @@ impl Gates {
         Self { whole, targets, routes }
     }
 
-    /// Lets a request of a route in, on its way to the target of a position, or not. A request that finds something full leaves the
-    /// throttle as it was.
+    /// Lets a request of a route in, on its way to the target of a position, or not. A request
+    /// that finds something full leaves the throttle as it was.
     ///
     /// # Errors
     ///

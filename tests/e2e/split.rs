@@ -255,6 +255,7 @@ async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no
         assert_eq!(client.answer().await.text(), "alive");
     }
     assert_eq!(asked(&proxy, (0..50).map(|_| GET.to_owned())).await, ["alive"; 50]);
+    assert_eq!(alive.count(), 52);
     let attempts = log.attempts(52).await;
     assert_eq!(attempts.iter().filter(|count| **count == 2).count(), 2, "{attempts:?}");
     assert_eq!(log.lines("a target cannot be reached").len(), 1);
@@ -372,6 +373,34 @@ async fn a_full_target_is_passed_over_and_its_places_are_given_back() {
         let (_, answer) = full.exchange(&proxy, GET, crate::support::OK).await;
         assert_eq!(answer.status(), 200);
     }
+}
+
+#[tokio::test]
+async fn who_goes_on_to_another_target_counts_there_and_no_longer_here() {
+    let (nobody, second) = (Dead::bind(), Target::bind().await);
+    let target = |name: &str, address: SocketAddr| {
+        format!(
+            "[targets.{name}]\nurl = \"http://{address}\"\nservice = \"lambda\"\n\
+             region = \"us-east-1\"\nmax_in_flight = 1\n[[routes]]\npath = \"/{name}\"\n\
+             target = \"{name}\"\n"
+        )
+    };
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\nadmin = false\n{}{}[[routes]]\nsplit = [\
+         {{ target = \"first\", weight = 1 }}, {{ target = \"second\", weight = 0 }}]\n",
+        target("first", nobody.address()),
+        target("second", second.address())
+    );
+    let proxy = serve(&text).await;
+    let mut client = proxy.connect().await;
+    client.send(GET).await;
+    let mut there = second.accept().await;
+    there.head().await;
+    let code = async |path| proxy.ask(GET.replace("/health", path)).await.code();
+    assert_eq!(code("/second").await, "overloaded");
+    assert_eq!(code("/first").await, "connection_refused");
+    there.send(crate::support::OK).await;
+    assert_eq!(client.answer().await.status(), 200);
 }
 
 #[tokio::test]

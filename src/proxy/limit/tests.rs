@@ -55,6 +55,29 @@ fn each_bound_turns_the_next_one_away_and_gives_its_place_back() {
 }
 
 #[test]
+fn whoever_crosses_to_another_target_gives_the_place_at_the_first_back() {
+    let gates = Gates::of(
+        &config(
+            "[targets.one]\nurl = \"https://one.lambda-url.us-east-1.on.aws\"\nmax_in_flight = 1\n\
+             [targets.two]\nurl = \"https://two.lambda-url.us-east-1.on.aws\"\nmax_in_flight = 1\n\
+             [[routes]]\nmax_in_flight = 2\n\
+             split = [{ target = \"one\", weight = 1 }, { target = \"two\", weight = 1 }]\n",
+        ),
+        None,
+    );
+    let mut first = gates.enter(0, 0).unwrap();
+    assert!(!gates.has_room(0, 0) && gates.has_room(0, 1));
+    gates.cross(&mut first, 0, 1).unwrap();
+    assert!(gates.has_room(0, 0) && !gates.has_room(0, 1));
+    let mut second = gates.enter(0, 0).unwrap();
+    assert!(gates.cross(&mut second, 0, 1).is_err(), "it is full");
+    assert!(!gates.has_room(0, 0), "who cannot cross stays");
+    drop(first);
+    gates.cross(&mut second, 0, 1).unwrap();
+    assert_eq!(gates.in_flight(), 1);
+}
+
+#[test]
 fn a_throttle_takes_its_burst_and_says_how_long_to_wait() {
     let config = two_routes("", "", "throttle = { rate = \"60/h\", burst = 3 }");
     let gates = Gates::of(&config, None);

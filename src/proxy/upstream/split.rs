@@ -138,11 +138,11 @@ impl Spread {
             let outcome = upstream.send(senders, outgoing, attempts).await;
             let Err(Rejection::Connect(error)) = outcome else {
                 if outcome.is_ok() {
-                    upstream.is_reached();
+                    upstream.note_reached();
                 }
                 return outcome;
             };
-            upstream.is_missed(&error);
+            upstream.note_missed(&error);
             let next = match outgoing.others {
                 Others::Left => self.next(attempts.target, tried, &mut doors),
                 Others::None => None,
@@ -154,10 +154,15 @@ impl Spread {
     }
 
     /// The next target that lets the request in; one that is full is passed over.
-    fn next(&self, from: usize, tried: Tried, doors: &mut Doors<'_>) -> Option<usize> {
-        let may_have = |at| !tried.has(at) && doors.gates.has_room(doors.route, at);
-        let next = self.in_line(from, may_have)?;
-        doors.enter(next).then_some(next)
+    fn next(&self, from: usize, mut tried: Tried, doors: &mut Doors<'_>) -> Option<usize> {
+        loop {
+            let may_have = |at| !tried.has(at) && doors.gates.has_room(doors.route, at);
+            let next = self.in_line(from, may_have)?;
+            if doors.enter(next) {
+                return Some(next);
+            }
+            tried.add(next); // another request was quicker
+        }
     }
 }
 
@@ -172,7 +177,7 @@ impl Doors<'_> {
 }
 
 impl Upstream {
-    fn is_missed(&self, error: &ConnectError) {
+    fn note_missed(&self, error: &ConnectError) {
         if self.reach.missed(Instant::now()) {
             tracing::warn!(
                 target_name = self.target.name,
@@ -183,7 +188,7 @@ impl Upstream {
         }
     }
 
-    fn is_reached(&self) {
+    fn note_reached(&self) {
         if self.reach.reached() {
             tracing::info!(target_name = self.target.name, "a target can be reached again");
         }
