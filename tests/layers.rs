@@ -61,7 +61,7 @@ const UNIX: [&str; 5] = ["std::os::", "nix::", "signal::unix", "UnixStream", "Un
 
 /// The steps of a request, in its order; each may name those before it. `rejection` and
 /// `access_log` go along with all of them.
-const STEPS: [&str; 6] = ["guard", "route", "limit", "body", "headers", "upstream"];
+const STEPS: [&str; 7] = ["guard", "route", "limit", "body", "headers", "upstream", "mirror"];
 
 #[test]
 fn a_module_names_only_the_layers_below_it() {

@@ -1,14 +1,16 @@
 //! The configuration that is served, as JSON by the file's keys. What may be secret is left out:
 //! the values of headers that are set, the hashes of API keys, and the password of a proxy.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Uri};
 use serde_json::{Map, Value, json};
 
 use super::routes;
 use crate::config::{
-    ApiKey, Config, Cors, CorsCredentials, ErrorStyle, HeaderChanges, Limits, Listen, Logged,
-    LoggedPath, Proxy, RetriedAnswers, RetriedMethods, Retries, Roots, Route, Throttle, Timeouts,
-    Upstream,
+    ApiKey, Config, Cors, CorsCredentials, Destination, ErrorStyle, HeaderChanges, Limits, Listen,
+    Logged, LoggedPath, Mirror, MirroredMethods, Proxy, RetriedAnswers, RetriedMethods, Retries,
+    Roots, Route, Split, Sticky, Target, Throttle, Timeouts, Upstream,
 };
 use crate::secret::Secret;
 
@@ -116,7 +118,13 @@ fn timeouts(timeouts: &Timeouts) -> Value {
 fn one(route: &Route) -> Value {
     let mut all = routes::one(route);
     let own = json!({
-        "target": route.target.name,
+        "target": match &route.destination {
+            Destination::One(target) => Some(&target.name),
+            Destination::Split(_) => None,
+        },
+        "split": route.destination.split().map(split),
+        "sticky": route.destination.split().and_then(|split| split.sticky()).map(Sticky::to_string),
+        "mirror": route.mirror.as_ref().map(mirror),
         "authorization": route.authorization.as_ref().map_or("drop", |name| name.as_str()),
         "request_headers": changes(&route.request_headers),
         "response_headers": changes(&route.response_headers),
@@ -136,6 +144,12 @@ fn one(route: &Route) -> Value {
     all
 }
 
+fn split(split: &Split) -> Vec<Value> {
+    let share =
+        |(target, weight): (&Arc<Target>, u32)| json!({ "target": target.name, "weight": weight });
+    split.shares().map(share).collect()
+}
+
 fn retries(retries: &Retries) -> Value {
     let on: Vec<u16> = retries.on.iter().map(|status| status.as_u16()).collect();
     json!({
@@ -146,6 +160,23 @@ fn retries(retries: &Retries) -> Value {
             RetriedMethods::All => "all",
         },
         "functions_too": retries.answers == RetriedAnswers::OfFunctionsToo,
+    })
+}
+
+fn mirror(mirror: &Mirror) -> Value {
+    let comparison = mirror.comparison.as_ref();
+    let headers: Option<Vec<&str>> =
+        comparison.map(|it| it.headers.iter().map(|name| name.as_str()).collect());
+    json!({
+        "target": mirror.target.name,
+        "sample": mirror.sample,
+        "methods": match mirror.methods {
+            MirroredMethods::Idempotent => "idempotent",
+            MirroredMethods::All => "all",
+        },
+        "compare": comparison.is_some(),
+        "headers": headers.unwrap_or_default(),
+        "ignore": comparison.map(|it| it.ignored.as_slice()).unwrap_or_default(),
     })
 }
 

@@ -1,8 +1,13 @@
 //! The route table as JSON, in the order of the file; routes that reject come last.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::config::{Config, Cors, CorsOrigins, Payload, RejectRoute, Rewrite, Route, Target};
+use crate::config::{
+    Config, Cors, CorsOrigins, Destination, Payload, RejectRoute, Rewrite, Route, Split, Sticky,
+    Target,
+};
 use crate::routing::{HostPattern, Rule};
 
 pub(super) fn listed(config: &Config) -> Value {
@@ -17,7 +22,12 @@ pub(super) fn one(route: &Route) -> Value {
         "host": route.matches.host.as_ref().map(host),
         "path": route.matches.path.to_string(),
         "methods": methods(&route.matches),
-        "target": target(&route.target),
+        "target": match &route.destination {
+            Destination::One(target) => self::target(target),
+            Destination::Split(_) => Value::Null,
+        },
+        "split": route.destination.split().map(split),
+        "mirror": route.mirror.as_ref().map(|mirror| target(&mirror.target)),
         "rewrite": rewrite(&route.rewrite),
         "payload": payload(route.payload),
         "max_body_bytes": route.max_body,
@@ -25,6 +35,15 @@ pub(super) fn one(route: &Route) -> Value {
             keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>()
         }),
         "cors": route.cors.as_ref().map(origins),
+    })
+}
+
+/// Several targets, with what each gets.
+fn split(split: &Split) -> Value {
+    let share = |(target, weight): (&Arc<Target>, u32)| json!({ "weight": weight, "target": self::target(target) });
+    json!({
+        "shares": split.shares().map(share).collect::<Vec<Value>>(),
+        "sticky": split.sticky().map(Sticky::to_string),
     })
 }
 

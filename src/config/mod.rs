@@ -20,8 +20,10 @@ pub mod admin;
 mod api_keys;
 mod cors;
 mod defaults;
+mod destination;
 mod infer;
 pub mod load;
+mod mirror;
 mod origin;
 pub mod problem;
 mod reader;
@@ -31,6 +33,8 @@ mod values;
 
 pub use api_keys::{ApiKey, KeyDigest};
 pub use cors::{Cors, CorsCredentials, CorsMethods, CorsOrigins};
+pub use destination::{Destination, Split, Sticky};
+pub use mirror::{Comparison, Mirror, MirroredMethods};
 pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
@@ -374,7 +378,7 @@ pub struct Route {
     /// Its name: in logs and metrics.
     pub name: String,
     /// Where it sends to.
-    pub target: Arc<Target>,
+    pub destination: Destination,
     /// Which requests it takes; kept for `explain`.
     pub matches: Rule,
     /// What becomes of the path.
@@ -401,6 +405,8 @@ pub struct Route {
     pub api_keys: Option<Vec<Arc<ApiKey>>>,
     /// Which pages of other sites may ask it.
     pub cors: Option<Cors>,
+    /// A second target that gets its requests as well.
+    pub mirror: Option<Mirror>,
 }
 
 /// A route that sends nothing on.

@@ -1,5 +1,6 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → CORS → API key → limit → body → headers → attempts → the answer, streamed.
+//! guard → route → CORS → API key → limit → body → headers → attempts → the answer, streamed; and
+//! beside it, for nobody to wait for, the route's mirror.
 
 mod access_log;
 mod api_key;
@@ -8,6 +9,7 @@ mod cors;
 mod guard;
 mod headers;
 mod limit;
+mod mirror;
 mod rejection;
 mod route;
 mod trace;
@@ -28,7 +30,7 @@ pub use upstream::response::{AnswerBody, Incomplete};
 pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::{Config, Target};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
@@ -37,7 +39,8 @@ use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::guard::Admitted;
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
-use crate::proxy::upstream::Senders;
+use crate::proxy::mirror::Mirrors;
+use crate::proxy::upstream::{Doors, Others, Outlet, Senders};
 use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -57,8 +60,9 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Served {
     config: Arc<Config>,
-    /// The upstream of each route, by the route's index.
-    upstreams: Vec<Arc<Upstream>>,
+    /// Where each route sends to, by the route's index.
+    outlets: Vec<Outlet>,
+    mirrors: Mirrors,
     observer: Arc<Observer>,
     senders: Senders,
     gates: Gates,
@@ -172,13 +176,18 @@ impl Proxy {
         *cors = cors::of(route, &request.headers);
         let key = api_key::demand(route, &request.headers)?;
         record.api_key = key.cloned();
-        *permit = Some(served.gates.enter(index, key.map(|key| &**key))?);
+        let outlet = &served.outlets[index];
+        let has_room = |target| served.gates.has_room(index, target);
+        record.attempts.target = outlet.choose(&request.headers, has_room);
+        let target = record.attempts.target;
+        *permit = Some(served.gates.enter(index, target, key.map(|key| &**key))?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
         Outgoing {
             route,
+            target: route.destination.target(record.attempts.target),
             payload: &payload,
             client: client.address(),
             via: &self.via.value,
@@ -193,14 +202,19 @@ impl Proxy {
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
             retries: route.retries.as_ref(),
+            others: Others::None,
         };
-        let mut answer = served.upstreams[index]
-            .send(&served.senders, &mut outgoing, &mut record.attempts)
-            .await?;
+        let doors = Doors { gates: &served.gates, route: index, permit };
+        let attempts = &mut record.attempts;
+        let mut answer = outlet.send(&served.senders, &mut outgoing, attempts, doors).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
         record.answered(answer.status(), answer.headers());
+        if let Some(mirror) = served.mirrors.of_route(index) {
+            let answered = (route.destination.target(record.attempts.target), &mut answer);
+            mirror.begin(&served.senders, outgoing, request.uri.path(), answered);
+        }
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
         Ok((answer, route.timeouts.response_idle))
@@ -227,11 +241,14 @@ impl Served {
         telemetry: &Telemetry,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), telemetry);
+        let gates = Gates::of(&config, None);
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known: Vec::new() };
         Self {
-            upstreams: upstreams(&observer, stores, clock, &[]),
+            outlets: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), None),
             observer: Arc::new(observer),
             senders: Senders::new(clients),
-            gates: Gates::of(&config, None),
+            gates,
             budget: Budget::new(config.limits.buffered_bodies),
             config,
         }
@@ -245,12 +262,19 @@ impl Served {
         clock: &Clock,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
+        let gates = Gates::of(&config, Some(&self.gates));
+        let known = self.outlets.iter().flat_map(Outlet::upstreams);
+        let known = known.chain(self.mirrors.upstreams()).cloned().collect();
+        let telemetry = self.observer.telemetry();
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known };
         self.budget.resize(config.limits.buffered_bodies);
+        let before = Some(&self.mirrors);
         Self {
-            upstreams: upstreams(&observer, stores, clock, &self.upstreams),
+            outlets: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), before),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
-            gates: Gates::of(&config, Some(&self.gates)),
+            gates,
             budget: self.budget.clone(),
             config,
         }
@@ -267,28 +291,37 @@ impl Served {
     }
 }
 
-/// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
-fn upstreams(
-    observer: &Observer,
-    stores: &Stores,
-    clock: &Clock,
-    known: &[Arc<Upstream>],
-) -> Vec<Arc<Upstream>> {
-    let mut made: Vec<Arc<Upstream>> = Vec::new();
-    let mut of_route = |route: &Arc<Route>| {
-        let store = stores
-            .of(&route.target.credentials)
+/// Upstreams in the making: one for each distinct target. Known ones are kept.
+struct Making<'m> {
+    stores: &'m Stores,
+    clock: &'m Clock,
+    telemetry: &'m Telemetry,
+    made: Vec<Arc<Upstream>>,
+    known: Vec<Arc<Upstream>>,
+}
+
+impl Making<'_> {
+    /// By the routes' indices.
+    fn of_routes(&mut self, config: &Config) -> Vec<Outlet> {
+        let routes = config.routes.routes().iter();
+        routes.map(|route| Outlet::of(&route.destination, |target| self.of(target))).collect()
+    }
+
+    fn of(&mut self, target: &Arc<Target>) -> Arc<Upstream> {
+        let store = self
+            .stores
+            .of(&target.credentials)
             .expect("there is a store for each source of a target");
-        let serves = |upstream: &&Arc<Upstream>| upstream.serves(&route.target, &store);
-        if let Some(upstream) = made.iter().chain(known).find(serves) {
+        let serves = |upstream: &&Arc<Upstream>| upstream.serves(target, &store);
+        if let Some(upstream) = self.made.iter().chain(&self.known).find(serves) {
             return Arc::clone(upstream);
         }
-        let metrics = observer.telemetry().metrics.target(&route.target.name);
-        let upstream = Upstream::new(Arc::clone(&route.target), store, clock.clone(), metrics);
-        made.push(Arc::new(upstream));
-        Arc::clone(&made[made.len() - 1])
-    };
-    observer.config().routes.routes().iter().map(&mut of_route).collect()
+        let metrics = self.telemetry.metrics.target(&target.name);
+        let upstream = Upstream::new(Arc::clone(target), store, self.clock.clone(), metrics);
+        let upstream = Arc::new(upstream);
+        self.made.push(Arc::clone(&upstream));
+        upstream
+    }
 }
 
 /// The cause is for the log only. Whom the guard turned away may be somebody whom a setting was

@@ -5,10 +5,12 @@ mod cors;
 mod credentials;
 mod headers;
 mod listen;
+mod mirror;
 mod reject;
 mod retries;
 mod routes;
 mod settings;
+mod split;
 mod targets;
 
 use std::path::PathBuf;

@@ -10,11 +10,11 @@ use crate::config::resolve::api_keys::ApiKeys;
 use crate::config::resolve::headers::{changes, header_name};
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
-use crate::config::resolve::{cors, reject, retries};
+use crate::config::resolve::{cors, mirror, reject, retries, split};
 use crate::config::values::Wrong;
 use crate::config::{
-    ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable, Target,
-    defaults,
+    Destination, ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable,
+    Target, defaults,
 };
 use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Table, Template};
 
@@ -102,6 +102,7 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         rewrite: Rewrite::Keep,
         payload: Payload::Signed,
         max_body: max_body(&target),
+        destination: Destination::One(target),
         authorization: Some(HeaderName::from_static(defaults::AUTHORIZATION)),
         request_headers: HeaderChanges::default(),
         response_headers: HeaderChanges::default(),
@@ -111,8 +112,8 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         max_in_flight: None,
         api_keys: None,
         cors: None,
+        mirror: None,
         matches: rule,
-        target,
     });
     Read { named: None, made: route.map(|route| Made::Sends(Box::new(route))) }
 }
@@ -145,18 +146,23 @@ fn tell_apart(reader: &Reader<'_>, read: &[Read]) {
 }
 
 /// A route's own keys, and `[defaults]` behind them.
-struct Layers<'r, 'a> {
+pub(super) struct Layers<'r, 'a> {
     own: Option<&'r Reader<'a>>,
     defaults: Option<&'r Reader<'a>>,
 }
 
 impl<'a> Layers<'_, 'a> {
-    /// The values of two keys that exclude each other: a route's own of either goes before a
-    /// default of the other.
-    fn either(&self, keys: [&'static str; 2]) -> [Option<Entry<'a>>; 2] {
-        let own = self.own.map(|own| keys.map(|key| own.take(key))).unwrap_or_default();
-        let defaults = self.defaults.map(|table| keys.map(|key| table.take(key)));
-        if own.iter().any(Option::is_some) { own } else { defaults.unwrap_or_default() }
+    /// The values of keys that exclude each other: a route's own of any goes before a default of
+    /// another.
+    fn either<const N: usize>(&self, keys: [&'static str; N]) -> [Option<Entry<'a>>; N] {
+        let of = |table: Option<&Reader<'a>>| keys.map(|key| table.and_then(|it| it.take(key)));
+        let (own, defaults) = (of(self.own), of(self.defaults));
+        if own.iter().any(Option::is_some) { own } else { defaults }
+    }
+
+    /// A value that a route has for itself, and the one that it has otherwise.
+    pub(super) fn take_apart(&self, key: &'static str) -> [Option<Entry<'a>>; 2] {
+        [self.own, self.defaults].map(|table| table.and_then(|table| table.take(key)))
     }
 
     fn take(&self, key: &'static str) -> Option<Entry<'a>> {
@@ -179,9 +185,11 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 25] = [
     "name",
     "target",
+    "split",
+    "sticky",
     "reject",
     "host",
     "path",
@@ -202,6 +210,7 @@ pub(super) const KEYS: [&str; 22] = [
     "max_in_flight",
     "api_keys",
     "cors",
+    "mirror",
 ];
 
 fn one(
@@ -212,15 +221,15 @@ fn one(
 ) -> Read {
     let Some(own) = entry.table() else { return Read { named: None, made: None } };
     let keys = Layers { own: Some(&own), defaults };
-    let [target, reject] = keys.either(["target", "reject"]);
+    let [target, split, reject] = keys.either(["target", "split", "reject"]);
     if let Some(reject) = reject {
         return rejecting(&keys, &own, &reject);
     }
-    let target = self::target(target, &own, targets);
+    let destination = split::destination(&keys, [target, split], &own, targets);
     let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
     let matches = matches(&keys, &own);
     let rewrite = rewrite(&keys, &own, matches.as_ref());
-    let payload = payload(&keys, target.as_deref());
+    let payload = payload(&keys, destination.as_ref());
     let authorization = authorization(&keys);
     let request_headers = changes(keys.take("request_headers"), true);
     let response_headers = changes(keys.take("response_headers"), false);
@@ -236,15 +245,17 @@ fn one(
         }
         Some(cors)
     });
+    let mirror = keys.take("mirror").and_then(|entry| mirror::mirror(&entry, targets, payload));
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
     let whole = || {
-        let ((name, matches), target, rewrite) = (named.clone()?, target?, rewrite?);
+        let ((name, matches), destination, rewrite) = (named.clone()?, destination?, rewrite?);
+        let most = || destination.targets().iter().map(|target| max_body(target)).min();
         Some(Route {
             name,
-            max_body: size.unwrap_or_else(|| max_body(&target)),
-            target,
+            max_body: size.or_else(most).unwrap_or(defaults::MAX_BODY),
+            destination,
             rewrite,
             payload,
             authorization,
@@ -256,6 +267,7 @@ fn one(
             max_in_flight,
             api_keys,
             cors,
+            mirror,
             matches,
         })
     };
@@ -277,18 +289,6 @@ fn rejecting(keys: &Layers<'_, '_>, own: &Reader<'_>, entry: &Entry<'_>) -> Read
     };
     let made = whole();
     Read { named, made }
-}
-
-fn target(
-    entry: Option<Entry<'_>>,
-    own: &Reader<'_>,
-    targets: &Targets<'_>,
-) -> Option<Arc<Target>> {
-    let Some(entry) = entry else {
-        own.problem_here(Wrong::new("`target` is missing", "write a target's name, or its URL"));
-        return None;
-    };
-    targets.of(&entry)
 }
 
 fn route_name(text: &str) -> Result<String, Wrong> {
@@ -442,14 +442,15 @@ fn parameters(path: &PathPattern) -> String {
     }
 }
 
-fn payload(keys: &Layers<'_, '_>, target: Option<&Target>) -> Payload {
+fn payload(keys: &Layers<'_, '_>, destination: Option<&Destination>) -> Payload {
     let words = [
         ("signed", Payload::Signed),
         ("client-digest", Payload::ClientDigest),
         ("unsigned", Payload::Unsigned),
     ];
     let payload = keys.holding("payload").and_then(|table| choice(table, "payload", &words));
-    let of_lambda = target.is_some_and(|target| target.scope.service == "lambda");
+    let is_lambda = |target: &Arc<Target>| target.scope.service == "lambda";
+    let of_lambda = destination.is_some_and(|all| all.targets().iter().any(is_lambda));
     if let (Some(Payload::Unsigned), true, Some(entry)) = (payload, of_lambda, keys.take("payload"))
     {
         entry.problem(Wrong::new(

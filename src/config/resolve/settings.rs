@@ -282,7 +282,7 @@ fn bounded(table: &Reader<'_>, key: &'static str, most: usize) -> Option<usize> 
     Some(count)
 }
 
-fn too_many(count: usize, most: usize) -> Wrong {
+pub(super) fn too_many(count: usize, most: usize) -> Wrong {
     Wrong::new(format!("`{count}` is more than can be"), format!("write {most} at most"))
 }
 
