@@ -120,7 +120,7 @@ fn a_variable_replaces_one_key_of_a_table() {
     let file = "[targets.orders]\nurl = \"https://old.lambda-url.us-east-1.on.aws\"\n\
                 credentials = { profile = \"dev\" }\n\n[[routes]]\ntarget = \"orders\"\n";
     let config = loaded(file, &[("COUNTERSIGN_TARGETS__ORDERS__URL", URL)]);
-    let target = &config.routes.routes()[0].target;
+    let target = config.routes.routes()[0].destination.foremost();
     assert_eq!(target.host, "abc.lambda-url.us-east-1.on.aws");
     assert_eq!(target.credentials.profile.as_deref(), Some("dev"), "the rest is the file's");
 }

@@ -5,11 +5,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::config::load::{Inputs, load};
 use countersign::config::problem::Problems;
-use countersign::config::{Config, RetriedAnswers, RetriedMethods};
+use countersign::config::{
+    Config, CorsOrigins, Mirror, MirroredMethods, RetriedAnswers, RetriedMethods, Route,
+};
 use countersign::telemetry::logs;
+use http::header::CONTENT_TYPE;
 
 const VALID: &str = "tests/fixtures/config/valid";
 const INVALID: &str = "tests/fixtures/config/invalid";
@@ -151,6 +156,43 @@ fn retries_are_off_unless_said_and_a_table_changes_what_it_names() {
 }
 
 #[test]
+fn a_mirror_is_off_unless_said_and_false_switches_a_default_off() {
+    let smallest = read(Path::new("config/smallest.toml")).unwrap();
+    assert_eq!(smallest.routes.routes()[0].mirror, None);
+    let config = read(&Path::new(VALID).join("mirror.toml")).unwrap();
+    let mirrors: Vec<_> =
+        config.routes.routes().iter().map(|route| route.mirror.as_ref()).collect();
+    let [Some(by_default), None, Some(alone), Some(whole), Some(uncompared)] = mirrors[..] else {
+        panic!("{mirrors:?}");
+    };
+    assert_eq!((by_default.target.name.as_str(), by_default.sample), ("new", 0.1));
+    assert_eq!((alone.sample, alone.methods), (1.0, MirroredMethods::Idempotent));
+    let compared = |mirror: &Mirror| {
+        let comparison = mirror.comparison.clone().unwrap();
+        (comparison.headers, comparison.ignored)
+    };
+    assert_eq!(compared(by_default), (vec![CONTENT_TYPE], vec!["/timestamp".to_owned()]));
+    assert_eq!(compared(alone), (vec![CONTENT_TYPE], vec![]));
+    let ignored = vec![String::new(), "/a~1b/m~0n/0".to_owned()];
+    assert_eq!(compared(whole), (vec![CONTENT_TYPE], ignored));
+    assert_eq!((whole.sample, whole.methods), (1.0, MirroredMethods::All));
+    assert_eq!(uncompared.comparison, None);
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert!(names.contains(&"ghi.lambda-url.us-east-1.on.aws"), "{names:?}");
+}
+
+#[test]
+fn a_star_in_what_a_mirror_ignores_is_odd_but_not_wrong() {
+    let url = "\"https://abc.lambda-url.us-east-1.on.aws\"";
+    let config = of_text(&format!(
+        "[[routes]]\ntarget = {url}\nmirror = {{ target = {url}, ignore = [\"/items/*/id\"] }}"
+    ));
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert_eq!(warning.key, "routes[0].mirror.ignore[0]");
+    assert_eq!(warning.message, "`*` in `/items/*/id` stands for itself");
+}
+
+#[test]
 fn a_routes_own_reject_goes_before_a_default_target() {
     let config = read(&Path::new(VALID).join("reject.toml")).unwrap();
     assert_eq!(config.routes.routes().len(), 1);
@@ -183,4 +225,66 @@ fn a_build_that_checks_no_bodies_says_so() {
     assert_eq!(told.matches("this build checks no bodies").count(), 3, "{told}");
     assert!(told.contains("build with `--features validation`"), "{told}");
     assert!(read(&Path::new(BODIES).join("invalid.toml")).is_err());
+}
+
+#[test]
+fn warns_of_a_route_that_any_page_may_call_and_of_a_key_that_no_route_takes() {
+    let config = of_text(
+        "[api_keys]\nused = { sha256 = \"0101010101010101010101010101010101010101010101010101010101010101\" }\n\
+         left = { sha256 = \"0202020202020202020202020202020202020202020202020202020202020202\" }\n\
+         [defaults]\ntarget = \"https://abc.lambda-url.us-east-1.on.aws\"\ncors = { origins = [\"*\"] }\n\
+         [[routes]]\nprefix = \"/open\"\n[[routes]]\nprefix = \"/open-too\"\n\
+         [[routes]]\nprefix = \"/keyed\"\napi_keys = [\"used\"]\n",
+    );
+    let told: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let [open, left] = told.as_slice() else { panic!("{told:?}") };
+    assert!(open.contains("`defaults.cors`: any page that a browser opens may call this route"));
+    assert!(left.contains("`api_keys.left`: no route takes this key"), "{left}");
+}
+
+#[test]
+fn a_route_has_the_api_keys_and_the_cors_that_it_says_or_those_of_the_defaults() {
+    let config = read(&Path::new(VALID).join("api-keys.toml")).unwrap();
+    let names = |route: &Arc<Route>| {
+        let keys = route.api_keys.as_ref()?;
+        Some(keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>().join(" "))
+    };
+    let keys: Vec<_> = config.routes.routes().iter().map(names).collect();
+    assert_eq!(keys, [Some("ops team-a team-b".into()), Some("team-a team-b".into()), None]);
+    assert!(format!("{config:?}").contains("sha256: [redacted]"));
+    let config = read(&Path::new(VALID).join("cors.toml")).unwrap();
+    let cors = |index: usize| config.routes.routes()[index].cors.clone();
+    let listed = |index| cors(index).unwrap().methods.listed();
+    assert_eq!(listed(0), "GET, HEAD, POST, PUT, PATCH, DELETE");
+    assert_eq!(listed(1), "GET, PUT");
+    let whole = cors(2).unwrap();
+    let known = ["https://app.example.com", "http://localhost:3000"].map(str::to_owned);
+    assert_eq!(whole.origins, CorsOrigins::Only(known.to_vec()));
+    assert_eq!(
+        (listed(2), whole.headers.unwrap()),
+        ("POST".parse().unwrap(), "content-type, x-api-key".parse().unwrap())
+    );
+    assert_eq!(whole.max_age, Some(Duration::from_secs(600)));
+    assert_eq!(cors(4), None);
+}
+
+#[test]
+fn a_split_names_targets_with_weights_and_its_smallest_bound_holds() {
+    let config = read(&Path::new(VALID).join("split.toml")).unwrap();
+    let [canary, standby, done, one] = config.routes.routes() else { panic!("four routes") };
+    let told = |route: &Route| {
+        let split = route.destination.split().unwrap();
+        let shares = split.shares().map(|(target, weight)| format!("{} {weight}", target.name));
+        (shares.collect::<Vec<_>>(), split.sticky().unwrap().to_string())
+    };
+    let names = |all: [&str; 2]| all.map(str::to_owned).to_vec();
+    let expected = (names(["orders 90", "gateway 10"]), "header:x-user-id".to_owned());
+    assert_eq!(told(canary), expected);
+    let nameless = "def.lambda-url.eu-west-1.on.aws 0";
+    assert_eq!(told(standby), (names(["gateway 1", nameless]), "cookie:session".to_owned()));
+    assert_eq!(told(done).0, ["orders 1000000"]);
+    assert!(one.destination.split().is_none());
+    assert_eq!(canary.max_body, 6 << 20, "what Lambda takes, though API Gateway takes more");
+    assert_eq!(canary.destination.foremost().name, "orders");
+    assert_eq!(config.targets.len(), 3);
 }

@@ -61,7 +61,8 @@ const UNIX: [&str; 5] = ["std::os::", "nix::", "signal::unix", "UnixStream", "Un
 
 /// The steps of a request, in its order; each may name those before it. `rejection` and
 /// `access_log` go along with all of them.
-const STEPS: [&str; 7] = ["guard", "route", "limit", "body", "validate", "headers", "upstream"];
+const STEPS: [&str; 8] =
+    ["guard", "route", "limit", "body", "validate", "headers", "upstream", "mirror"];
 
 #[test]
 fn a_module_names_only_the_layers_below_it() {

@@ -17,7 +17,7 @@ const ROUTE: &str = "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.
 const UNKNOWN: &str = "zzzzzzzzzzzzzzzz";
 
 /// Every table of the file: where the schema describes it, and a text with `KEY` in it.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 22] = [
     ("", "KEY = 1"),
     ("/properties/upstream", "[upstream]\nKEY = 1"),
     ("/definitions/credentials", "[credentials]\nKEY = 1"),
@@ -41,13 +41,17 @@ const TABLES: [(&str, &str); 18] = [
     ),
     ("/definitions/header_changes", "[defaults]\nrequest_headers = { KEY = 1 }"),
     ("/definitions/header_changes", "[defaults]\nresponse_headers = { KEY = 1 }"),
+    (
+        "/definitions/share",
+        "[[routes]]\nprefix = \"/a\"\nsplit = [{ target = \"http://localhost:1\", weight = 1, KEY = 1 }]",
+    ),
     ("/definitions/reject", "[[routes]]\nprefix = \"/a\"\nreject = { KEY = 1 }"),
     ("/definitions/retries", "[defaults]\nretries = { KEY = 1 }"),
-    (
-        "/definitions/route/properties/throttle",
-        "[defaults]\nthrottle = { rate = \"1/s\", KEY = 1 }",
-    ),
+    ("/definitions/throttle", "[defaults]\nthrottle = { rate = \"1/s\", KEY = 1 }"),
     ("/definitions/route/properties/validate", "[defaults]\nvalidate = { KEY = 1 }"),
+    ("/definitions/api_key", "[api_keys.k]\nKEY = 1"),
+    ("/definitions/cors", "[defaults]\ncors = { origins = [\"*\"], KEY = 1 }"),
+    ("/definitions/mirror", "[defaults]\nmirror = { KEY = 1 }"),
 ];
 
 fn schema() -> Value {
@@ -196,7 +200,14 @@ fn refuses_files_with_unknown_keys_and_wrong_types() {
     let mut count = 0;
     for file in files("tests/fixtures/config/invalid") {
         let name = file.file_name().unwrap().to_str().unwrap();
-        let judged = ["unknown-key-", "wrong-types", "words.toml", "zeroes", "bare-numbers"];
+        let judged = [
+            "unknown-key-",
+            "wrong-types",
+            "split-entries",
+            "words.toml",
+            "zeroes",
+            "bare-numbers",
+        ];
         if judged.iter().any(|mark| name.starts_with(mark)) {
             let value = toml::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
             assert!(Judge(&schema).fits(&schema, &value, "").is_err(), "{name} fits the schema");

@@ -25,7 +25,7 @@ static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
 pub(crate) fn holds(request: &[u8]) {
     let Some((mut head, body)) = parse(request) else { return };
     let Ok(Choice { route, sent, .. }) = choose(&CONFIG, &head, None) else { return };
-    let host = route.target.host.clone();
+    let host = route.destination.foremost().host.clone();
     let unsigned = Unsigned {
         method: &head.method,
         path: sent.path(),

@@ -1,14 +1,17 @@
 //! The configuration that is served, as JSON by the file's keys. What may be secret is left out:
-//! the values of headers that are set, and the password of a proxy.
+//! the values of headers that are set, the hashes of API keys, and the password of a proxy.
 
-use http::Uri;
+use std::sync::Arc;
+
+use http::{HeaderValue, Uri};
 use serde_json::{Map, Value, json};
 
 use super::routes;
 use crate::config::validate::Validate;
 use crate::config::{
-    Config, ErrorStyle, HeaderChanges, Limits, Listen, Logged, LoggedPath, Proxy, RetriedAnswers,
-    RetriedMethods, Retries, Roots, Route, Throttle, Timeouts, Upstream,
+    ApiKey, Config, Cors, CorsCredentials, Destination, ErrorStyle, HeaderChanges, Limits, Listen,
+    Logged, LoggedPath, Mirror, MirroredMethods, Proxy, RetriedAnswers, RetriedMethods, Retries,
+    Roots, Route, Split, Sticky, Target, Throttle, Timeouts, Upstream,
 };
 use crate::secret::Secret;
 
@@ -49,6 +52,7 @@ pub(super) fn redacted(config: &Config) -> Value {
             "delay": written(config.shutdown.delay),
             "grace": written(config.shutdown.grace),
         },
+        "api_keys": config.api_keys.iter().map(|key| api_key(key)).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
         "routes": routes.chain(rejecting).collect::<Vec<_>>(),
     })
@@ -115,7 +119,13 @@ fn timeouts(timeouts: &Timeouts) -> Value {
 fn one(route: &Route) -> Value {
     let mut all = routes::one(route);
     let own = json!({
-        "target": route.target.name,
+        "target": match &route.destination {
+            Destination::One(target) => Some(&target.name),
+            Destination::Split(_) => None,
+        },
+        "split": route.destination.split().map(split),
+        "sticky": route.destination.split().and_then(|split| split.sticky()).map(Sticky::to_string),
+        "mirror": route.mirror.as_ref().map(mirror),
         "authorization": route.authorization.as_ref().map_or("drop", |name| name.as_str()),
         "request_headers": changes(&route.request_headers),
         "response_headers": changes(&route.response_headers),
@@ -123,6 +133,7 @@ fn one(route: &Route) -> Value {
         "throttle": route.throttle.map(throttle),
         "max_in_flight": route.max_in_flight,
         "validate": route.validate.as_ref().map(validate),
+        "cors": route.cors.as_ref().map(cors),
         "timeouts": {
             "body_read": written(route.timeouts.body_read),
             "response_head": written(route.timeouts.response_head),
@@ -133,6 +144,12 @@ fn one(route: &Route) -> Value {
         all.extend::<Map<String, Value>>(own);
     }
     all
+}
+
+fn split(split: &Split) -> Vec<Value> {
+    let share =
+        |(target, weight): (&Arc<Target>, u32)| json!({ "target": target.name, "weight": weight });
+    split.shares().map(share).collect()
 }
 
 fn retries(retries: &Retries) -> Value {
@@ -148,6 +165,23 @@ fn retries(retries: &Retries) -> Value {
     })
 }
 
+fn mirror(mirror: &Mirror) -> Value {
+    let comparison = mirror.comparison.as_ref();
+    let headers: Option<Vec<&str>> =
+        comparison.map(|it| it.headers.iter().map(|name| name.as_str()).collect());
+    json!({
+        "target": mirror.target.name,
+        "sample": mirror.sample,
+        "methods": match mirror.methods {
+            MirroredMethods::Idempotent => "idempotent",
+            MirroredMethods::All => "all",
+        },
+        "compare": comparison.is_some(),
+        "headers": headers.unwrap_or_default(),
+        "ignore": comparison.map(|it| it.ignored.as_slice()).unwrap_or_default(),
+    })
+}
+
 fn throttle(throttle: Throttle) -> Value {
     json!({ "interval": written(throttle.interval), "burst": throttle.burst })
 }
@@ -159,6 +193,23 @@ fn validate(validate: &Validate) -> Value {
         (body.kind.to_string(), file.map_or(Value::Bool(true), Value::String))
     });
     json!({ "headers": headers, "query": validate.query, "body": body.collect::<Map<_, _>>() })
+}
+
+/// The name alone: a short key could be guessed from its hash.
+fn api_key(key: &ApiKey) -> Value {
+    json!({ "name": key.name, "throttle": key.throttle.map(throttle) })
+}
+
+fn cors(cors: &Cors) -> Value {
+    let list = |list: &HeaderValue| String::from_utf8_lossy(list.as_bytes()).into_owned();
+    json!({
+        "origins": routes::origins(cors),
+        "methods": list(&cors.methods.listed()),
+        "headers": cors.headers.as_ref().map(list),
+        "expose_headers": cors.expose_headers.as_ref().map(list),
+        "max_age": cors.max_age.map(written),
+        "credentials": cors.credentials == CorsCredentials::Sent,
+    })
 }
 
 /// Names alone: a value may be an API key.

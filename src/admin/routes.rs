@@ -1,8 +1,13 @@
 //! The route table as JSON, in the order of the file; routes that reject come last.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::config::{Config, Payload, RejectRoute, Rewrite, Route, Target};
+use crate::config::{
+    Config, Cors, CorsOrigins, Destination, Payload, RejectRoute, Rewrite, Route, Split, Sticky,
+    Target,
+};
 use crate::routing::{HostPattern, Rule};
 
 pub(super) fn listed(config: &Config) -> Value {
@@ -17,10 +22,28 @@ pub(super) fn one(route: &Route) -> Value {
         "host": route.matches.host.as_ref().map(host),
         "path": route.matches.path.to_string(),
         "methods": methods(&route.matches),
-        "target": target(&route.target),
+        "target": match &route.destination {
+            Destination::One(target) => self::target(target),
+            Destination::Split(_) => Value::Null,
+        },
+        "split": route.destination.split().map(split),
+        "mirror": route.mirror.as_ref().map(|mirror| target(&mirror.target)),
         "rewrite": rewrite(&route.rewrite),
         "payload": payload(route.payload),
         "max_body_bytes": route.max_body,
+        "api_keys": route.api_keys.as_ref().map(|keys| {
+            keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>()
+        }),
+        "cors": route.cors.as_ref().map(origins),
+    })
+}
+
+/// Several targets, with what each gets.
+fn split(split: &Split) -> Value {
+    let share = |(target, weight): (&Arc<Target>, u32)| json!({ "weight": weight, "target": self::target(target) });
+    json!({
+        "shares": split.shares().map(share).collect::<Vec<Value>>(),
+        "sticky": split.sticky().map(Sticky::to_string),
     })
 }
 
@@ -51,6 +74,14 @@ pub(super) fn target(target: &Target) -> Value {
         "credentials": target.credentials.to_string(),
         "max_in_flight": target.max_in_flight,
     })
+}
+
+/// Whose pages may ask.
+pub(super) fn origins(cors: &Cors) -> Value {
+    match &cors.origins {
+        CorsOrigins::Any => json!(["*"]),
+        CorsOrigins::Only(origins) => json!(origins),
+    }
 }
 
 pub(super) fn host(pattern: &HostPattern) -> String {

@@ -12,8 +12,8 @@ use crate::cli::arguments::Check;
 use crate::cli::check::clock::Judges;
 use crate::cli::{Environment, Exit, inputs, print, refuse, refuse_setup, serve, tell};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::config::load::load;
+use crate::config::{Config, Destination, Target};
 use crate::credentials::Stores;
 use crate::net::Clients;
 
@@ -81,12 +81,21 @@ pub(super) use call::Asked;
 fn summary(config: &Config) -> String {
     let mut text = String::new();
     for route in config.routes.routes() {
-        let (target, scope) = (&route.target, &route.target.scope);
-        let _ = writeln!(
-            text,
-            "route `{}` → {} ({}, {})",
-            route.name, target.authority, scope.service, scope.region
-        );
+        match &route.destination {
+            Destination::One(target) => {
+                let _ = writeln!(text, "route `{}` → {}", route.name, place(target));
+            }
+            Destination::Split(split) => {
+                let _ = writeln!(text, "route `{}` →", route.name);
+                let sum = split.weights().sum();
+                for (target, weight) in split.shares() {
+                    let _ = writeln!(text, "  {weight} of {sum} to {}", place(target));
+                }
+            }
+        }
+        if let Some(mirror) = &route.mirror {
+            let _ = writeln!(text, "  mirrored to {}", place(&mirror.target));
+        }
     }
     for route in config.routes.rejecting() {
         let _ = writeln!(text, "route `{}` rejects ({})", route.name, route.reject.status.as_u16());
@@ -94,4 +103,9 @@ fn summary(config: &Config) -> String {
     let count = config.routes.routes().len() + config.routes.rejecting().len();
     let _ = writeln!(text, "ok: {count} {}", if count == 1 { "route" } else { "routes" });
     text
+}
+
+fn place(target: &Target) -> String {
+    let scope = &target.scope;
+    format!("{} ({}, {})", target.authority, scope.service, scope.region)
 }

@@ -8,10 +8,10 @@ use http::{Method, Request, Uri};
 use crate::cli::arguments::Explain;
 use crate::cli::{Environment, Exit, inputs, print, refuse, tell};
 use crate::config::load::load;
-use crate::config::{Config, Reject};
-use crate::proxy::{Rejection, choose};
+use crate::config::{Config, CorsOrigins, Mirror, MirroredMethods, Reject, Route, Split, Target};
+use crate::proxy::{Choice, Rejection, choose};
 use crate::routing::{HostPattern, Key, PathPattern, Reason, Rule, host};
-use crate::sigv4::normalise_path;
+use crate::sigv4::{Scope, normalise_path};
 
 pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
     let config = match load(&inputs(arguments.file.config.clone(), environment)) {
@@ -28,20 +28,17 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
     let mut text = passed_over(&config, &request, host.as_deref());
     let exit = match choose(&config, &request, host.as_deref()) {
         Ok(choice) => {
-            let target = &choice.route.target;
-            let scheme = if target.tls { "https" } else { "http" };
-            let scope = &target.scope;
             let _ = writeln!(text, "\nroute `{}` takes it", choice.route.name);
-            let _ = writeln!(
-                text,
-                "sent:   {} {scheme}://{}{}",
-                request.method, target.authority, choice.sent
-            );
-            let _ = writeln!(
-                text,
-                "signed: host, content-type, x-amz-* for {} in {}",
-                scope.service, scope.region
-            );
+            if let Some(split) = choice.route.destination.split() {
+                text.push_str(&shared(split));
+            }
+            for target in choice.route.destination.targets() {
+                text.push_str(&sent(&request.method, &choice, target));
+            }
+            if let Some(mirror) = &choice.route.mirror {
+                let _ = writeln!(text, "{}", mirrored(mirror, &request.method));
+            }
+            text.push_str(&wanted(choice.route));
             Exit::Success
         }
         Err(Rejection::ByRoute { route, .. }) => {
@@ -56,6 +53,59 @@ pub(super) fn run(arguments: &Explain, environment: Environment) -> Exit {
     };
     print(text);
     exit
+}
+
+/// What the caller has to bring along.
+fn wanted(route: &Route) -> String {
+    let mut text = String::new();
+    if let Some(keys) = &route.api_keys {
+        let names: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+        let _ = writeln!(text, "wants:  an API key in x-api-key: {}", names.join(" or "));
+    }
+    if let Some(cors) = &route.cors {
+        let origins = match &cors.origins {
+            CorsOrigins::Any => "any origin".to_owned(),
+            CorsOrigins::Only(origins) => origins.join(", "),
+        };
+        let _ = writeln!(text, "cors:   pages of {origins}");
+    }
+    text
+}
+
+/// Where a request of this method goes as well.
+fn mirrored(mirror: &Mirror, method: &Method) -> String {
+    match mirror.methods {
+        MirroredMethods::Idempotent if !method.is_idempotent() => {
+            format!("mirror: not for {method}")
+        }
+        _ => format!("mirror: {}, sample {}", mirror.target.url(), mirror.sample),
+    }
+}
+
+/// What each of several targets gets.
+fn shared(split: &Split) -> String {
+    let (mut text, sum) = (String::new(), split.weights().sum());
+    for (target, weight) in split.shares() {
+        let _ = match weight {
+            0 => writeln!(text, "split:  none to `{}`, a standby", target.name),
+            weight => writeln!(text, "split:  {weight} of {sum} to `{}`", target.name),
+        };
+    }
+    if let Some(sticky) = split.sticky() {
+        let _ = writeln!(text, "sticky: the same target for the same `{sticky}`");
+    }
+    text
+}
+
+/// What a target of the route gets.
+fn sent(method: &Method, choice: &Choice<'_>, target: &Target) -> String {
+    let scheme = if target.tls { "https" } else { "http" };
+    let sent = match choice.sent_to(target) {
+        Ok(sent) => format!("{method} {scheme}://{}{sent}", target.authority),
+        Err(rejection) => format!("nothing: {rejection}"),
+    };
+    let Scope { service, region } = &target.scope;
+    format!("sent:   {sent}\nsigned: host, content-type, x-amz-* for {service} in {region}\n")
 }
 
 /// The request that was typed; a path alone is for any host.

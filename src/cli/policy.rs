@@ -37,10 +37,10 @@ pub(super) fn run(arguments: &Policy, environment: Environment) -> Exit {
     }
 }
 
-/// The targets that routes send to, each once; of these the named ones, where any are named.
+/// The targets that routes send to, their mirrors too, each once; of these the named ones, where any are named.
 fn routed<'c>(config: &'c Config, named: &[String]) -> Result<Vec<&'c Target>, String> {
     let routes = config.routes.routes().iter();
-    let all: Vec<&Arc<Target>> = routes.map(|route| &route.target).collect();
+    let all: Vec<&Arc<Target>> = routes.flat_map(|route| route.targets()).collect();
     if let Some(unknown) = named.iter().find(|name| all.iter().all(|known| known.name != **name)) {
         return Err(unknown.clone());
     }

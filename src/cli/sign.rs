@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Target;
 use crate::config::load::load;
 use crate::credentials::Stores;
-use crate::proxy::choose;
+use crate::proxy::{Rejection, choose};
 use crate::routing::host;
 use crate::sigv4::{PayloadHash, Signer, Unsigned};
 
@@ -82,17 +82,26 @@ fn of_table(
     host: Option<&str>,
 ) -> Result<Subject, Exit> {
     match choose(config, request, host) {
-        Ok(choice) => Ok(Subject {
-            target: Arc::clone(&choice.route.target),
-            stores,
-            method: request.method.clone(),
-            sent: choice.sent,
-        }),
-        Err(rejection) => {
-            complain(&rejection, Some(rejection.hint()));
-            Err(Exit::Failure)
+        Ok(choice) => {
+            let target = choice.route.destination.foremost();
+            if choice.route.destination.split().is_some() {
+                tell(format_args!(
+                    "note: route `{}` has several targets: this is for `{}`\n  \
+                     hint: `countersign explain` names the others; their URLs can be signed too",
+                    choice.route.name, target.name
+                ));
+            }
+            let sent = choice.sent_to(target).map_err(unsigned)?;
+            let (target, method) = (Arc::clone(target), request.method.clone());
+            Ok(Subject { target, stores, method, sent })
         }
+        Err(rejection) => Err(unsigned(rejection)),
     }
+}
+
+fn unsigned(rejection: Rejection) -> Exit {
+    complain(&rejection, Some(rejection.hint()));
+    Exit::Failure
 }
 
 async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) -> Exit {

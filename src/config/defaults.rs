@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{Method, StatusCode};
 
 use crate::config::{ExchangeTimeouts, Limits, Shutdown, Timeouts};
 
@@ -35,9 +36,18 @@ pub(super) const RETRIED: [StatusCode; 4] = [
     StatusCode::GATEWAY_TIMEOUT,
 ];
 
+/// What pages may ask with where neither `cors` nor the route says: what functions are asked with.
+pub(super) const CORS_METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
 /// What a route that rejects says, unless told: 501, for nobody has made it work here.
 pub(super) const REJECTION: StatusCode = StatusCode::NOT_IMPLEMENTED;
 pub(super) const REJECTED: &str = "the route table rejects this request";
+
+/// Every request, for whoever shadows a route wants to see it.
+pub(super) const MIRRORED: f64 = 1.0;
+/// What two versions of one function agree on; most others name the moment or the machine.
+pub(super) const COMPARED_HEADER: HeaderName = CONTENT_TYPE;
 
 pub(super) const LIMITS: Limits = Limits {
     connections: 4096,

@@ -17,10 +17,14 @@ use crate::secret::Secret;
 use crate::sigv4::Scope;
 
 pub mod admin;
+mod api_keys;
+mod cors;
 mod defaults;
+mod destination;
 mod infer;
 pub mod json_schema;
 pub mod load;
+mod mirror;
 mod origin;
 pub mod problem;
 mod reader;
@@ -29,6 +33,10 @@ mod route_table;
 pub mod validate;
 mod values;
 
+pub use api_keys::{ApiKey, KeyDigest};
+pub use cors::{Cors, CorsCredentials, CorsMethods, CorsOrigins};
+pub use destination::{Destination, Split, Sticky};
+pub use mirror::{Comparison, Mirror, MirroredMethods};
 pub use route_table::{RouteTable, Taker};
 
 /// The word nearest to one that was mistyped, if any is near.
@@ -74,6 +82,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Where routes send to: the named ones by name, then those that routes give as a URL.
     pub targets: Vec<Arc<Target>>,
+    /// `[api_keys]`, by name.
+    pub api_keys: Vec<Arc<ApiKey>>,
     /// Which request goes where.
     pub routes: RouteTable,
     /// The files that it was read from: one that changes is read again.
@@ -370,7 +380,7 @@ pub struct Route {
     /// Its name: in logs and metrics.
     pub name: String,
     /// Where it sends to.
-    pub target: Arc<Target>,
+    pub destination: Destination,
     /// Which requests it takes; kept for `explain`.
     pub matches: Rule,
     /// What becomes of the path.
@@ -395,6 +405,12 @@ pub struct Route {
     pub max_in_flight: Option<usize>,
     /// What a request must bring.
     pub validate: Option<validate::Validate>,
+    /// The keys of which a caller must have one; none: anybody may call.
+    pub api_keys: Option<Vec<Arc<ApiKey>>>,
+    /// Which pages of other sites may ask it.
+    pub cors: Option<Cors>,
+    /// A second target that gets its requests as well.
+    pub mirror: Option<Mirror>,
 }
 
 /// A route that sends nothing on.

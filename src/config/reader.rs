@@ -104,7 +104,10 @@ impl Notes {
 
     fn warning(&self, path: String, wrong: Wrong) {
         let warning = self.describe(path, wrong);
-        self.warnings.borrow_mut().push(warning);
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 
     /// The problems from the file's first line to its last, and the warnings.
@@ -178,6 +181,17 @@ impl<'a> Entry<'a> {
         matches!(self.value, Value::String(_, text) if text.is_empty())
     }
 
+    /// Whether it is this word.
+    pub(super) fn is_text(&self, word: &str) -> bool {
+        matches!(self.value, Value::String(_, text) if text == word)
+    }
+
+    /// Whether it is a list of this word alone.
+    pub(super) fn is_list_of(&self, word: &str) -> bool {
+        let is = |value: &Value| matches!(value, Value::String(_, text) if text == word);
+        matches!(self.value, Value::Array(_, values) if values.len() == 1 && is(&values[0]))
+    }
+
     /// Whether it is `false`.
     pub(super) fn is_false(&self) -> bool {
         match self.value {
@@ -220,31 +234,35 @@ impl<'a> Entry<'a> {
 
     /// A count of something, from 1 up.
     pub(super) fn count(&self) -> Option<usize> {
-        let number = match self.value {
-            Value::Num(_, number) => number.to_i128().or(number.to_u128().map(|n| n as i128)),
-            Value::String(_, text) if self.is_text_only() => text.parse().ok(),
-            _ => None,
-        };
-        match number.and_then(|number| usize::try_from(number).ok()) {
-            Some(0) => {
+        match self.whole("a whole number from 1 up")? {
+            0 => {
                 self.problem(Wrong::new(
                     "`0` would let nothing through",
                     "write a number from 1 up",
                 ));
                 None
             }
-            Some(count) => Some(count),
-            None => match self.value {
-                Value::String(_, text) if self.is_text_only() => {
-                    self.misread(text, "a whole number from 1 up")
-                }
-                Value::Num(..) => {
-                    let wrong = format!("{} is no count", self.number());
-                    self.problem(Wrong::new(wrong, "write a whole number from 1 up"));
-                    None
-                }
-                _ => self.mistyped("a whole number from 1 up, without quotes"),
-            },
+            count => Some(count),
+        }
+    }
+
+    /// A whole number, from 0 up.
+    pub(super) fn whole(&self, expected: &str) -> Option<usize> {
+        let number = match self.value {
+            Value::Num(_, number) => number.to_i128().or(number.to_u128().map(|n| n as i128)),
+            Value::String(_, text) if self.is_text_only() => text.parse().ok(),
+            _ => None,
+        };
+        let whole = number.and_then(|number| usize::try_from(number).ok());
+        match self.value {
+            _ if whole.is_some() => whole,
+            Value::String(_, text) if self.is_text_only() => self.misread(text, expected),
+            Value::Num(..) => {
+                let wrong = format!("{} is no count", self.number());
+                self.problem(Wrong::new(wrong, format!("write {expected}")));
+                None
+            }
+            _ => self.mistyped(&format!("{expected}, without quotes")),
         }
     }
 

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tracing::Span;
 
-use crate::config::{Config, Logged, LoggedPath, Route, Taker};
+use crate::config::{ApiKey, Config, Logged, LoggedPath, Route, Taker, Target};
 use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::trace::{Trace, TraceId};
@@ -62,6 +62,8 @@ pub(super) struct Record {
     uri: Uri,
     /// The index of its route.
     route: Option<usize>,
+    /// The API key of its caller, by name alone.
+    pub(super) api_key: Option<Arc<ApiKey>>,
     pub(super) bytes_in: u64,
     /// The count of a body that streams, which is complete at the end.
     pub(super) streamed_in: Option<Arc<AtomicU64>>,
@@ -108,6 +110,7 @@ impl Record {
             method: request.method.clone(),
             uri: request.uri.clone(),
             route: None,
+            api_key: None,
             bytes_in: 0,
             streamed_in: None,
             bytes_out: 0,
@@ -159,6 +162,7 @@ impl Record {
                 }
             }
             Rejection::ByRoute { index, .. } => self.routed(*index),
+            Rejection::Preflight => self.end = End::default(),
             _ => {}
         }
     }
@@ -190,7 +194,7 @@ impl Record {
 
     /// The service refused it.
     fn refused(&self, forbidden: Forbidden) -> End {
-        let service = self.route().map_or("", |route| &route.target.scope.service);
+        let service = self.target().map_or("", |target| &target.scope.service);
         End {
             reason: Some(forbidden.code()),
             proxy_error: None,
@@ -242,7 +246,7 @@ impl Record {
             ended: self.arrived + total,
             method: self.method.clone(),
             path: None,
-            target: route.as_ref().map(|route| Arc::clone(&route.target)),
+            target: self.target().cloned(),
             route,
             status: self.status,
             origin: self.origin,
@@ -264,6 +268,11 @@ impl Record {
         }
     }
 
+    /// The target that it was sent to last, or is to be sent to.
+    fn target(&self) -> Option<&Arc<Target>> {
+        Some(self.route()?.destination.target(self.attempts.target))
+    }
+
     fn route_name(&self) -> Option<&str> {
         Some(self.observer.config.routes.taker(self.route?).name())
     }
@@ -275,11 +284,11 @@ impl Record {
     }
 
     fn log(&self, total: Duration) {
-        let route = self.route();
         tracing::info!(
             target: "access",
             route = self.route_name(),
-            target_name = route.map(|route| route.target.name.as_str()),
+            target_name = self.target().map(|target| target.name.as_str()),
+            api_key = self.api_key.as_ref().map(|key| key.name.as_str()),
             method = self.method.as_str(),
             path = self.path(),
             status = self.status.map(|status| status.as_u16()),

@@ -65,7 +65,7 @@ pub(super) struct Held {
     frames: Vec<Bytes>,
     length: u64,
     hash: PayloadHash,
-    _share: Vec<Share>,
+    shares: Vec<Share>,
 }
 
 impl Held {
@@ -308,7 +308,7 @@ impl<'a> Holding<'a> {
             frames: self.frames,
             length: self.length,
             hash: PayloadHash::from_digest(self.hasher.finalize().into()),
-            _share: self.shares,
+            shares: self.shares,
         }))
     }
 }
@@ -321,7 +321,7 @@ impl Payload {
         }
         let hash = PayloadHash::of(&body);
         let length = body.len() as u64;
-        Self::Held(Arc::new(Held { frames: vec![body], length, hash, _share: Vec::new() }))
+        Self::Held(Arc::new(Held { frames: vec![body], length, hash, shares: Vec::new() }))
     }
 
     /// The payload's hash, for the signature.
@@ -339,6 +339,14 @@ impl Payload {
             Self::Empty => Some(0),
             Self::Held(held) => Some(held.length),
             Self::Streamed(..) => None,
+        }
+    }
+
+    /// What it takes of the budget.
+    pub(super) fn share(&self) -> u64 {
+        match self {
+            Self::Empty | Self::Streamed(..) => 0,
+            Self::Held(held) => held.shares.iter().map(budget::bytes).sum(),
         }
     }
 

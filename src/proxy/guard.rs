@@ -1,6 +1,7 @@
 //! May this request be here at all. Whoever reaches the listener acts as the role, and a browser
 //! reaches loopback too: a page may resolve its own name to 127.0.0.1 (DNS rebinding), or post a
-//! form across sites. So Host must be a name that we know, and Origin one that was allowed.
+//! form across sites. So Host must be a name that we know, and Origin one that was allowed, here
+//! or by the `cors` of the route that is found next.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,16 @@ use crate::routing::host;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The host that a request is for, in lower case and without its port, where it names one.
+/// Who comes past the guard.
+#[derive(Debug)]
+pub(super) struct Admitted<'r> {
+    /// The host that a request is for, in lower case and without its port, where it names one.
+    pub(super) host: Option<Cow<'r, str>>,
+    /// Why a page of another site is to be refused, unless its route lets it in.
+    pub(super) refusal: Option<Rejection>,
+}
+
+/// Judges all but what a route may allow.
 ///
 /// # Errors
 ///
@@ -25,18 +35,19 @@ pub(super) fn admit<'r>(
     request: &'r Parts,
     peer: Peer,
     via: &str,
-) -> Result<Option<Cow<'r, str>>, Rejection> {
+) -> Result<Admitted<'r>, Rejection> {
     refuse_odd_forms(request)?;
     refuse_loop(&request.headers, via)?;
     refuse_upgrade(request)?;
     let authority = authority(request)?;
     let host = authority.map(|name| host::of_authority(name).ok_or(Rejection::BadHost));
     let host = host.transpose()?;
-    if peer != Peer::Unix {
-        refuse_foreign_host(guard, host.as_deref())?;
-        refuse_cross_site(guard, &request.headers, authority)?;
+    if peer == Peer::Unix {
+        return Ok(Admitted { host, refusal: None });
     }
-    Ok(host)
+    refuse_foreign_host(guard, host.as_deref())?;
+    let refusal = refuse_cross_site(guard, &request.headers, authority).err();
+    Ok(Admitted { host, refusal })
 }
 
 /// hyper lets through what only a proxy of another kind, or a server, could mean.

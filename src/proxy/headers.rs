@@ -6,7 +6,7 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
-use crate::config::{HeaderChanges, Route};
+use crate::config::{HeaderChanges, Route, Target};
 use crate::proxy::body::Payload;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -52,6 +52,7 @@ fn stays_here(name: &HeaderName) -> bool {
 /// What the request's headers are judged and completed by.
 pub(super) struct Outgoing<'a> {
     pub(super) route: &'a Route,
+    pub(super) target: &'a Target,
     pub(super) payload: &'a Payload,
     /// The client's address, where it has one.
     pub(super) client: Option<&'a HeaderValue>,
@@ -104,7 +105,7 @@ impl Outgoing<'_> {
             headers.insert(FORWARDED_FOR, value);
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-        let named = headers.insert(HOST, self.route.target.host.clone());
+        let named = headers.insert(HOST, self.target.host.clone());
         let authority = self.authority.and_then(|it| HeaderValue::from_str(it.as_str()).ok());
         if let Some(host) = authority.or(named) {
             headers.entry(FORWARDED_HOST).or_insert(host);

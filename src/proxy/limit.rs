@@ -2,6 +2,8 @@
 //! is given at once, for a queue would only make everyone late and grow under a flood. All counts
 //! are this process's own.
 
+mod room;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +14,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::config::{Config, Route, Throttle};
+use crate::config::{ApiKey, Config, Route, Target, Throttle};
 use crate::proxy::rejection::Rejection;
+
+pub(super) use room::{Room, Taken};
 
 /// What is full where a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub(super) struct Gates {
     targets: Vec<(String, Gate)>,
     /// By the route's index.
     routes: Vec<OfRoute>,
+    /// The throttles of API keys, by the key's name.
+    keys: Vec<(String, Arc<Bucket>)>,
 }
 
 /// What a route's requests pass.
@@ -69,7 +75,8 @@ pub(super) struct Gates {
 struct OfRoute {
     name: String,
     route: Option<Gate>,
-    target: Option<Gate>,
+    /// By the target's position.
+    targets: Vec<Option<Gate>>,
     throttle: Option<Arc<Bucket>>,
 }
 
@@ -77,7 +84,9 @@ struct OfRoute {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Permit {
-    _places: [Option<Place>; 3],
+    _whole: Option<Place>,
+    target: Option<Place>,
+    _route: Option<Place>,
 }
 
 impl Gates {
@@ -95,45 +104,77 @@ impl Gates {
             .collect();
         let of_route = |route: &Arc<Route>| {
             let known = before.and_then(|before| before.route(&route.name));
-            let target = targets.iter().find(|(name, _)| *name == route.target.name);
+            let gate = |target: &Arc<Target>| {
+                let known = targets.iter().find(|(name, _)| *name == target.name);
+                known.map(|(_, gate)| gate.clone())
+            };
             OfRoute {
                 name: route.name.clone(),
                 route: route
                     .max_in_flight
                     .map(|most| Gate::of(most, known.and_then(|known| known.route.as_ref()))),
-                target: target.map(|(_, gate)| gate.clone()),
+                targets: route.destination.targets().iter().map(gate).collect(),
                 throttle: route.throttle.map(|settings| {
-                    let same = known.and_then(|known| known.throttle.as_ref());
-                    let same = same.filter(|bucket| bucket.settings == settings);
-                    same.map_or_else(|| Arc::new(Bucket::new(settings)), Arc::clone)
+                    Bucket::of(settings, known.and_then(|known| known.throttle.as_ref()))
                 }),
             }
         };
         let routes = config.routes.routes().iter().map(of_route).collect();
-        Self { whole, targets, routes }
+        let of_key = |key: &Arc<ApiKey>| {
+            let known = before.and_then(|before| before.key(&key.name));
+            Some((key.name.clone(), Bucket::of(key.throttle?, known)))
+        };
+        let keys = config.api_keys.iter().filter_map(of_key).collect();
+        Self { whole, targets, routes, keys }
     }
 
-    /// Lets a request of a route in, or not. A request that finds something full leaves the
-    /// throttle as it was.
+    /// Lets a request of a route in, on its way to the target of a position and with the API key
+    /// that it has, or not. A request that finds something full leaves the throttles as they were,
+    /// one that its key has too many of that of the route.
     ///
     /// # Errors
     ///
-    /// Where something is full, or the route was taken too often.
-    pub(super) fn enter(&self, route: usize) -> Result<Permit, Rejection> {
+    /// Where something is full, or the key or the route was taken too often.
+    pub(super) fn enter(
+        &self,
+        route: usize,
+        target: usize,
+        key: Option<&ApiKey>,
+    ) -> Result<Permit, Rejection> {
         let of = &self.routes[route];
-        let enter = |gate: Option<&Gate>, full| match gate.map(Gate::enter) {
-            Some(None) => Err(Rejection::Overloaded(full)),
-            place => Ok(place.flatten()),
-        };
-        let places = [
-            enter(Some(&self.whole), Full::Requests)?,
-            enter(of.target.as_ref(), Full::Target)?,
-            enter(of.route.as_ref(), Full::Route)?,
-        ];
+        let whole = enter(Some(&self.whole), Full::Requests)?;
+        let target = enter(of.targets[target].as_ref(), Full::Target)?;
+        let route = enter(of.route.as_ref(), Full::Route)?;
+        if let Some(bucket) =
+            key.filter(|key| key.throttle.is_some()).and_then(|key| self.key(&key.name))
+        {
+            bucket.take().map_err(|wait| Rejection::KeyThrottled { wait })?;
+        }
         if let Some(bucket) = &of.throttle {
             bucket.take().map_err(|wait| Rejection::Throttled { wait })?;
         }
-        Ok(Permit { _places: places })
+        Ok(Permit { _whole: whole, target, _route: route })
+    }
+
+    /// Whether there is room at a target of a route.
+    pub(super) fn has_room(&self, route: usize, target: usize) -> bool {
+        let gate = self.routes[route].targets[target].as_ref();
+        gate.is_none_or(|gate| gate.taken.load(Ordering::Relaxed) < gate.most)
+    }
+
+    /// Lets a request of a route go to another target than it was let in for.
+    ///
+    /// # Errors
+    ///
+    /// Where the other one is full; the request stays where it was.
+    pub(super) fn cross(
+        &self,
+        permit: &mut Permit,
+        route: usize,
+        target: usize,
+    ) -> Result<(), Rejection> {
+        permit.target = enter(self.routes[route].targets[target].as_ref(), Full::Target)?;
+        Ok(())
     }
 
     /// Requests under way.
@@ -141,8 +182,13 @@ impl Gates {
         self.whole.taken.load(Ordering::Relaxed)
     }
 
-    fn target(&self, name: &str) -> Option<&Gate> {
+    /// The bound of a target that has one.
+    pub(super) fn target(&self, name: &str) -> Option<&Gate> {
         self.targets.iter().find(|(known, _)| known == name).map(|(_, gate)| gate)
+    }
+
+    fn key(&self, name: &str) -> Option<&Arc<Bucket>> {
+        self.keys.iter().find(|(known, _)| known == name).map(|(_, bucket)| bucket)
     }
 
     fn route(&self, name: &str) -> Option<&OfRoute> {
@@ -150,25 +196,33 @@ impl Gates {
     }
 }
 
+fn enter(gate: Option<&Gate>, full: Full) -> Result<Option<Place>, Rejection> {
+    match gate.map(Gate::enter) {
+        Some(None) => Err(Rejection::Overloaded(full)),
+        place => Ok(place.flatten()),
+    }
+}
+
 /// A bound on how many are inside. Gates of several configurations may share one count, each
 /// with a bound of its own.
 #[derive(Clone, Debug)]
-struct Gate {
+pub(super) struct Gate {
     taken: Arc<AtomicUsize>,
     most: usize,
 }
 
 /// A place inside.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Gate {
-    fn of(most: usize, before: Option<&Self>) -> Self {
+    pub(super) fn of(most: usize, before: Option<&Self>) -> Self {
         let taken = before.map(|before| Arc::clone(&before.taken)).unwrap_or_default();
         Self { taken, most }
     }
 
-    fn enter(&self) -> Option<Place> {
+    /// A place, if there is one.
+    pub(super) fn enter(&self) -> Option<Place> {
         let more = |taken| (taken < self.most).then_some(taken + 1);
         let entered = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         entered.ok().map(|_| Place(Arc::clone(&self.taken)))
@@ -190,6 +244,12 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// The one from `before` where nothing has changed, else one that is full.
+    fn of(settings: Throttle, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same = before.filter(|bucket| bucket.settings == settings);
+        same.map_or_else(|| Arc::new(Self::new(settings)), Arc::clone)
+    }
+
     fn new(settings: Throttle) -> Self {
         let clock = Elapsed(Instant::now());
         let quota = Quota::with_period(settings.interval).expect("an interval is not nothing");

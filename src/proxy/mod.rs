@@ -1,12 +1,16 @@
 //! THE REQUEST PATH, one file a step, in the order of a request:
-//! guard → route → limit → body → validate → headers → attempts → the answer, streamed.
+//! guard → route → CORS → API key → limit → body → validate → headers → attempts → the answer,
+//! streamed; and beside it, for nobody to wait for, the route's mirror.
 
 mod access_log;
+mod api_key;
 mod body;
+mod cors;
 mod flood;
 mod guard;
 mod headers;
 mod limit;
+mod mirror;
 mod rejection;
 mod route;
 mod trace;
@@ -28,16 +32,18 @@ pub use upstream::response::{AnswerBody, Incomplete};
 pub use upstream::{Forbidden, Single, TargetBody, Upstream};
 
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::{Config, Target};
 use crate::credentials::Stores;
 use crate::listen::Client;
 use crate::net::Clients;
 use crate::proxy::access_log::{Observer, Record};
 use crate::proxy::body::{Bounds, Budget, Inbound};
 use crate::proxy::flood::Flood;
+use crate::proxy::guard::Admitted;
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
-use crate::proxy::upstream::Senders;
+use crate::proxy::mirror::Mirrors;
+use crate::proxy::upstream::{Doors, Others, Outlet, Senders};
 use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -58,8 +64,9 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Served {
     config: Arc<Config>,
-    /// The upstream of each route, by the route's index.
-    upstreams: Vec<Arc<Upstream>>,
+    /// Where each route sends to, by the route's index.
+    outlets: Vec<Outlet>,
+    mirrors: Mirrors,
     observer: Arc<Observer>,
     senders: Senders,
     gates: Gates,
@@ -72,6 +79,8 @@ struct Exchange {
     record: Box<Record>,
     client: Client,
     permit: Option<Permit>,
+    /// What the answer says to a browser.
+    cors: Option<cors::Shared>,
 }
 
 /// The name of this process in `Via`, by which it knows its own requests again.
@@ -128,10 +137,13 @@ impl Proxy {
             record: Box::new(Record::open(&served.observer, &request)),
             client,
             permit: None,
+            cors: None,
         };
         let version = request.version;
         let span = exchange.record.span.clone();
-        match self.pass(&served, &mut request, &mut exchange).instrument(span).await {
+        let passed = self.pass(&served, &mut request, &mut exchange).instrument(span).await;
+        let cors = exchange.cors.take();
+        let mut answer = match passed {
             Ok((answer, silence)) => {
                 let Exchange { record, client, permit, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
@@ -142,7 +154,11 @@ impl Proxy {
                 self.log(&rejection);
                 Box::pin(served.reject(&rejection, exchange)).await
             }
+        };
+        if let Some(cors) = cors {
+            cors.write(answer.headers_mut());
         }
+        answer
     }
 
     /// The path of a request that nothing stops.
@@ -152,22 +168,34 @@ impl Proxy {
         request: &mut Parts,
         exchange: &mut Exchange,
     ) -> Result<(Response<TargetBody>, Duration), Rejection> {
-        let Exchange { body, record, client, permit } = exchange;
-        let peer = client.peer();
-        let config = &served.config;
-        let host = guard::admit(&config.guard, request, peer, &self.via.token)?;
-        let Choice { index, route, sent } = route::choose(config, request, host.as_deref())?;
+        let Exchange { body, record, client, permit, cors } = exchange;
+        let (peer, config) = (client.peer(), &served.config);
+        let Admitted { host, refusal } =
+            guard::admit(&config.guard, request, peer, &self.via.token)?;
+        if let Some((index, answer)) = cors::preflight(config, request, host.as_deref()) {
+            record.routed(index);
+            *cors = Some(answer);
+            return Err(Rejection::Preflight);
+        }
+        let choice = route::choose(config, request, host.as_deref());
+        let Choice { index, route, sent } = cors::admit(choice, request, refusal)?;
         record.routed(index);
-        *permit = Some(served.gates.enter(index)?);
+        *cors = cors::of(route, &request.headers);
+        let key = api_key::demand(route, &request.headers)?;
+        record.api_key = key.cloned();
+        let outlet = &served.outlets[index];
+        let has_room = |target| served.gates.has_room(index, target);
+        record.attempts.target = outlet.choose(&request.headers, has_room);
+        let target = record.attempts.target;
+        *permit = Some(served.gates.enter(index, target, key.map(|key| &**key))?);
         let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
-        if let Some(validate) = &route.validate {
-            Box::pin(validate::admit(validate, request, &sent, &payload)).await?;
-        }
+        validate::admit(route, request, &sent, &payload).await?;
         Outgoing {
             route,
+            target: route.destination.target(record.attempts.target),
             payload: &payload,
             client: client.address(),
             via: &self.via.value,
@@ -182,14 +210,19 @@ impl Proxy {
             timeouts: route.timeouts,
             patience: START_PATIENCE.saturating_sub(self.started.elapsed()),
             retries: route.retries.as_ref(),
+            others: Others::None,
         };
-        let mut answer = served.upstreams[index]
-            .send(&served.senders, &mut outgoing, &mut record.attempts)
-            .await?;
+        let doors = Doors { gates: &served.gates, route: index, permit };
+        let attempts = &mut record.attempts;
+        let mut answer = outlet.send(&served.senders, &mut outgoing, attempts, doors).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
         record.answered(answer.status(), answer.headers());
+        if let Some(mirror) = served.mirrors.of_route(index) {
+            let answered = (route.destination.target(record.attempts.target), &mut answer);
+            mirror.begin(&served.senders, outgoing, request.uri.path(), answered);
+        }
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
         Ok((answer, route.timeouts.response_idle))
@@ -206,7 +239,9 @@ impl Proxy {
             return;
         }
         let (reason, error, cause) = (rejection.code(), rejection.to_string(), rejection.cause());
-        if rejection.is_fault() {
+        if matches!(rejection, Rejection::Preflight) {
+            tracing::debug!("a preflight was answered");
+        } else if rejection.is_fault() {
             tracing::warn!(reason, error, cause, "a request was not answered by its target");
         } else if rejection.is_for_a_setting() {
             tracing::warn!(reason, error, hint = rejection.hint(), "a request was refused");
@@ -236,11 +271,14 @@ impl Served {
         telemetry: &Telemetry,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), telemetry);
+        let gates = Gates::of(&config, None);
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known: Vec::new() };
         Self {
-            upstreams: upstreams(&observer, stores, clock, &[]),
+            outlets: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), None),
             observer: Arc::new(observer),
             senders: Senders::new(clients),
-            gates: Gates::of(&config, None),
+            gates,
             budget: Budget::new(config.limits.buffered_bodies),
             config,
         }
@@ -254,12 +292,19 @@ impl Served {
         clock: &Clock,
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
+        let gates = Gates::of(&config, Some(&self.gates));
+        let known = self.outlets.iter().flat_map(Outlet::upstreams);
+        let known = known.chain(self.mirrors.upstreams()).cloned().collect();
+        let telemetry = self.observer.telemetry();
+        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known };
         self.budget.resize(config.limits.buffered_bodies);
+        let before = Some(&self.mirrors);
         Self {
-            upstreams: upstreams(&observer, stores, clock, &self.upstreams),
+            outlets: making.of_routes(&config),
+            mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), before),
             observer: Arc::new(observer),
             senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
-            gates: Gates::of(&config, Some(&self.gates)),
+            gates,
             budget: self.budget.clone(),
             config,
         }
@@ -275,26 +320,35 @@ impl Served {
     }
 }
 
-/// One upstream for each distinct target, by the routes' indices; `known` ones are kept.
-fn upstreams(
-    observer: &Observer,
-    stores: &Stores,
-    clock: &Clock,
-    known: &[Arc<Upstream>],
-) -> Vec<Arc<Upstream>> {
-    let mut made: Vec<Arc<Upstream>> = Vec::new();
-    let mut of_route = |route: &Arc<Route>| {
-        let store = stores
-            .of(&route.target.credentials)
+/// Upstreams in the making: one for each distinct target. Known ones are kept.
+struct Making<'m> {
+    stores: &'m Stores,
+    clock: &'m Clock,
+    telemetry: &'m Telemetry,
+    made: Vec<Arc<Upstream>>,
+    known: Vec<Arc<Upstream>>,
+}
+
+impl Making<'_> {
+    /// By the routes' indices.
+    fn of_routes(&mut self, config: &Config) -> Vec<Outlet> {
+        let routes = config.routes.routes().iter();
+        routes.map(|route| Outlet::of(&route.destination, |target| self.of(target))).collect()
+    }
+
+    fn of(&mut self, target: &Arc<Target>) -> Arc<Upstream> {
+        let store = self
+            .stores
+            .of(&target.credentials)
             .expect("there is a store for each source of a target");
-        let serves = |upstream: &&Arc<Upstream>| upstream.serves(&route.target, &store);
-        if let Some(upstream) = made.iter().chain(known).find(serves) {
+        let serves = |upstream: &&Arc<Upstream>| upstream.serves(target, &store);
+        if let Some(upstream) = self.made.iter().chain(&self.known).find(serves) {
             return Arc::clone(upstream);
         }
-        let metrics = observer.telemetry().metrics.target(&route.target.name);
-        let upstream = Upstream::new(Arc::clone(&route.target), store, clock.clone(), metrics);
-        made.push(Arc::new(upstream));
-        Arc::clone(&made[made.len() - 1])
-    };
-    observer.config().routes.routes().iter().map(&mut of_route).collect()
+        let metrics = self.telemetry.metrics.target(&target.name);
+        let upstream = Upstream::new(Arc::clone(target), store, self.clock.clone(), metrics);
+        let upstream = Arc::new(upstream);
+        self.made.push(Arc::clone(&upstream));
+        upstream
+    }
 }

@@ -35,6 +35,12 @@ pub enum Rejection {
     MethodNotAllowed(Vec<Method>),
     #[error("{}", .route.reject.message)]
     ByRoute { index: usize, route: Arc<RejectRoute> },
+    #[error("a preflight is answered here")]
+    Preflight,
+    #[error("this route asks for an API key")]
+    ApiKeyRequired,
+    #[error("the API key is none of this route's")]
+    ApiKeyNotAllowed,
     #[error("the Host `{0}` is not allowed here")]
     HostNotAllowed(String),
     #[error("the request has no Host, or more than one")]
@@ -69,6 +75,8 @@ pub enum Rejection {
     Overloaded(Full),
     #[error("this route is called too often")]
     Throttled { wait: Duration },
+    #[error("this API key calls too often")]
+    KeyThrottled { wait: Duration },
     #[error("there are no usable credentials")]
     NoCredentials(#[source] Unavailable),
     #[error("the target could not be reached")]
@@ -143,6 +151,7 @@ impl Rejection {
     fn face(&self) -> Face {
         match self {
             Self::NoRoute | Self::MethodNotAllowed(_) | Self::ByRoute { .. } => self.routing(),
+            Self::Preflight | Self::ApiKeyRequired | Self::ApiKeyNotAllowed => self.caller(),
             Self::HostNotAllowed(_)
             | Self::BadHost
             | Self::OriginNotAllowed(_)
@@ -186,6 +195,22 @@ impl Rejection {
         }
     }
 
+    fn caller(&self) -> Face {
+        let denied = "http_request_denied";
+        match self {
+            Self::Preflight => face(StatusCode::NO_CONTENT, "", "preflight", ""), // no refusal
+            Self::ApiKeyRequired => {
+                face(StatusCode::FORBIDDEN, denied, "api_key_required", "send a key in `x-api-key`")
+            }
+            _ => face(
+                StatusCode::FORBIDDEN,
+                denied,
+                "api_key_not_allowed",
+                "send one key in `x-api-key`, which `api_keys` of the route names",
+            ),
+        }
+    }
+
     fn guard(&self) -> Face {
         let bad = StatusCode::BAD_REQUEST;
         let denied = "http_request_denied";
@@ -201,7 +226,7 @@ impl Rejection {
                 StatusCode::FORBIDDEN,
                 denied,
                 "origin_not_allowed",
-                "add the page's origin to `allowed_origins`",
+                "add the page's origin to `allowed_origins`, or to the `cors` of a route",
             ),
             Self::BadHost => face(bad, malformed, "bad_host", "send exactly one Host"),
             Self::ConnectNotSupported => face(
@@ -277,6 +302,12 @@ impl Rejection {
                 "throttled",
                 "try again after `Retry-After`; `throttle` of the route is the bound",
             ),
+            Self::KeyThrottled { .. } => face(
+                StatusCode::TOO_MANY_REQUESTS,
+                "http_request_denied",
+                "api_key_throttled",
+                "try again after `Retry-After`; `throttle` of the API key is the bound",
+            ),
             Self::NoCredentials(_) => face(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "proxy_internal_error",
@@ -319,7 +350,7 @@ impl Rejection {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded(_) | Self::NoCredentials(_) => Some(RETRY_SOON),
-            Self::Throttled { wait } => Some(*wait),
+            Self::Throttled { wait } | Self::KeyThrottled { wait } => Some(*wait),
             _ => None,
         }
     }
@@ -334,6 +365,13 @@ impl Rejection {
         let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = face.status;
         let headers = answer.headers_mut();
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Preflight = self {
+            *answer.body_mut() = Bytes::new();
+            return answer;
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(PROXY_STATUS, proxy_status(&face));
         if let Some(wait) = self.retry_after() {
@@ -341,9 +379,6 @@ impl Rejection {
         }
         if let Self::MethodNotAllowed(methods) = self {
             headers.insert(ALLOW, allow(methods));
-        }
-        if close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
@@ -461,3 +496,6 @@ fn allow(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     HeaderValue::try_from(names.join(", ")).expect("methods are tokens")
 }
+
+#[cfg(test)]
+mod tests;

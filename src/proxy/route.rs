@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use crate::config::{Config, Rewrite, Route, Taker};
+use crate::config::{Config, Destination, Rewrite, Route, Taker, Target};
 use crate::proxy::rejection::Rejection;
 use crate::routing::{Found, Key, Params};
 use crate::sigv4::{normalise_path, normalise_query, without_presign};
@@ -20,8 +20,23 @@ pub struct Choice<'a> {
     pub index: usize,
     /// The route.
     pub route: &'a Arc<Route>,
-    /// Path and query as they go on the wire and are signed.
+    /// Path and query as they go on the wire and are signed; of a route with several targets,
+    /// without the base path of the one that gets them.
     pub sent: PathAndQuery,
+}
+
+impl Choice<'_> {
+    /// Path and query as this target of the route gets them.
+    ///
+    /// # Errors
+    ///
+    /// Where they make no valid request target.
+    pub fn sent_to(&self, target: &Target) -> Result<PathAndQuery, Rejection> {
+        match &self.route.destination {
+            Destination::One(_) => Ok(self.sent.clone()),
+            Destination::Split(_) => below(&target.base_path, &self.sent),
+        }
+    }
 }
 
 /// Finds the route.
@@ -55,7 +70,7 @@ fn sent(
     path: &str,
     params: &Params<'_>,
 ) -> Result<PathAndQuery, Rejection> {
-    let base = &route.target.base_path;
+    let base = route.destination.base_path();
     let as_it_came = request.uri.path_and_query();
     match (&route.rewrite, as_it_came) {
         (Rewrite::Keep, Some(as_it_came)) => on_the_wire(base, as_it_came),
@@ -78,6 +93,35 @@ pub(super) fn on_the_wire(base: &str, typed: &PathAndQuery) -> Result<PathAndQue
     match (&path, &query) {
         (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))) if base.is_empty() => Ok(typed.clone()),
         _ => join(base, &path, query),
+    }
+}
+
+/// What another target is asked for where one with this base path is asked for `sent`.
+///
+/// # Errors
+///
+/// Where it makes no valid request target.
+pub(super) fn below_another(
+    sent: &PathAndQuery,
+    (base, other): (&str, &str),
+) -> Result<PathAndQuery, Rejection> {
+    if base == other {
+        return Ok(sent.clone());
+    }
+    let path = sent.path();
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    join(other, rest, sent.query().map(Cow::Borrowed))
+}
+
+/// What is ready to be sent and signed, below a target's base path.
+///
+/// # Errors
+///
+/// Where they make no valid request target.
+pub(super) fn below(base: &str, sent: &PathAndQuery) -> Result<PathAndQuery, Rejection> {
+    match base {
+        "" => Ok(sent.clone()),
+        base => join(base, sent.path(), sent.query().map(Cow::Borrowed)),
     }
 }
 

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use crate::config::Route;
 use crate::config::json_schema::{Fault, Schema, Told};
 use crate::config::validate::Validate;
 use crate::proxy::body::{Held, Payload};
@@ -44,6 +45,19 @@ static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 ///
 /// Where something is.
 pub(super) async fn admit(
+    route: &Route,
+    request: &Parts,
+    sent: &PathAndQuery,
+    payload: &Payload,
+) -> Result<(), Rejection> {
+    match &route.validate {
+        None => Ok(()),
+        // its state is large, and most routes ask for nothing
+        Some(validate) => Box::pin(check(validate, request, sent, payload)).await,
+    }
+}
+
+async fn check(
     validate: &Validate,
     request: &Parts,
     sent: &PathAndQuery,

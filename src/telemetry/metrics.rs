@@ -5,6 +5,7 @@
 //! ([`RouteMetrics`], [`TargetMetrics`]): on its way no label is hashed and no lock is taken.
 
 mod method;
+mod mirror;
 mod route;
 mod scrape;
 mod slots;
@@ -21,6 +22,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry,
 };
 
+pub use mirror::{MirrorMetrics, Mirrored};
 pub use route::{Outcome, RouteMetrics};
 pub use scrape::{CONTENT_TYPE, CredentialsReading};
 pub use target::{Head, TargetMetrics};
@@ -50,6 +52,7 @@ struct Families {
     registry: Registry,
     server: Server,
     client: Client,
+    mirrors: mirror::Mirrors,
     listener: Listener,
     reloads: Reloads,
 }
@@ -75,6 +78,7 @@ struct Client {
     opened: IntCounter,
     reused: IntCounterVec,
     auth_failures: IntCounterVec,
+    failovers: IntCounterVec,
     clock_offset: GaugeVec,
 }
 
@@ -136,6 +140,7 @@ impl Metrics {
         let families = Families {
             server: Server::new(&registry),
             client: Client::new(&registry),
+            mirrors: mirror::Mirrors::new(&registry),
             listener: Listener::new(&registry),
             reloads: Reloads::new(&registry),
             registry,
@@ -161,6 +166,11 @@ impl Metrics {
     /// The metrics of a target.
     pub fn target(&self, name: &str) -> TargetMetrics {
         TargetMetrics::new(self.clone(), name)
+    }
+
+    /// The metrics of a route's mirror.
+    pub fn mirror(&self, route: &str, target: &str) -> MirrorMetrics {
+        MirrorMetrics::new(self, route, target)
     }
 
     /// Counts connections that were opened to targets.
@@ -293,6 +303,11 @@ impl Client {
                 "countersign_upstream_auth_failures_total",
                 "Answers in which a target's service refused signature, token or permission.",
                 &[TARGET, REASON],
+            ),
+            failovers: counters(
+                "countersign_failovers_total",
+                "Requests that went on to another target of a split, for they did not reach this one.",
+                &[TARGET],
             ),
             clock_offset: labelled(
                 registry,

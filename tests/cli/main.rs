@@ -8,6 +8,7 @@ mod health;
 mod import;
 mod pages;
 mod policy;
+mod split;
 mod support;
 
 use std::io::{Read, Write};
@@ -232,6 +233,25 @@ fn explain_says_who_takes_a_request_and_why_the_others_do_not() {
          sent:   GET https://abc.lambda-url.us-east-1.on.aws/base/v2/7?a=b%20c\n\
          signed: host, content-type, x-amz-* for lambda in us-east-1\n"
     );
+}
+
+#[test]
+fn check_and_explain_tell_a_routes_mirror() {
+    let program = Program::with_config(
+        "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.aws\"\nname = \"orders\"\n\
+         mirror = { target = \"https://def.lambda-url.eu-west-1.on.aws/v2\", sample = 0.1 }\n",
+    );
+    let ran = program.run(&["check"]);
+    assert_eq!(
+        ran.out,
+        "route `orders` → abc.lambda-url.us-east-1.on.aws (lambda, us-east-1)\n  \
+         mirrored to def.lambda-url.eu-west-1.on.aws (lambda, eu-west-1)\nok: 1 route\n"
+    );
+    let ran = program.run(&["explain", "GET", "/"]);
+    let mirror = "mirror: https://def.lambda-url.eu-west-1.on.aws/v2, sample 0.1\n";
+    assert!(ran.out.ends_with(mirror), "{ran:?}");
+    let ran = program.run(&["explain", "POST", "/"]);
+    assert!(ran.out.ends_with("mirror: not for POST\n"), "{ran:?}");
 }
 
 #[test]

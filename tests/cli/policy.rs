@@ -80,6 +80,21 @@ fn allows_both_actions_of_each_function_and_no_more() {
 }
 
 #[test]
+fn allows_the_mirrors_of_routes_too() {
+    let program = Program::with_config(
+        "[targets.old]\nurl = \"https://abc.lambda-url.us-east-1.on.aws\"\n\
+         function_arn = \"arn:aws:lambda:us-east-1:111122223333:function:old\"\n\
+         [targets.new]\nurl = \"https://def.lambda-url.us-east-1.on.aws\"\n\
+         function_arn = \"arn:aws:lambda:us-east-1:111122223333:function:new\"\n\
+         [[routes]]\ntarget = \"old\"\nmirror = { target = \"new\" }\n",
+    );
+    let ran = program.run(&["policy"]);
+    for function in ["function:old", "function:new"] {
+        assert!(ran.out.contains(function), "{ran:?}");
+    }
+}
+
+#[test]
 fn prints_one_targets_part_where_roles_differ() {
     let config = CONFIG.replace(
         "service = \"es\"\n",

@@ -298,6 +298,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(soon(self.stream.read_buf(&mut self.read)).await? > 0)
     }
 
+    /// Whether there is more to read before the end.
+    pub(crate) async fn begins(&mut self) -> bool {
+        !self.read.is_empty() || matches!(self.stream.read_buf(&mut self.read).await, Ok(1..))
+    }
+
     /// A head with its blank line.
     pub(crate) async fn head(&mut self) -> Head {
         loop {

@@ -31,6 +31,9 @@ PER_CONNECTION = 16 * KIB
 PER_HEAD = HEADER_BYTES * 5 // 4  # it is read into a buffer that doubles
 PER_BODY_BYTE = 2
 PER_ANSWER = 320 * KIB
+MIRRORS, PER_MIRROR = 64, 64 * KIB
+MIRRORED_ANSWERS = 24 * MIB
+COMPARING = 48 * MIB
 
 
 class Target:
@@ -40,6 +43,7 @@ class Target:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+        self.beside = b""  # what a mirror answers; nothing: never
         self.held = []
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -51,8 +55,10 @@ class Target:
 
     def serve(self, connection):
         with contextlib.suppress(OSError):
-            while connection.recv(64 * KIB):
-                if callable(self.answer):
+            while request := connection.recv(64 * KIB):
+                if b" /beside/" in request:
+                    connection.sendall(self.beside)
+                elif callable(self.answer):
                     self.answer(connection)
                 elif self.answer:
                     connection.sendall(self.answer)
@@ -82,9 +88,17 @@ buffered_bodies = "{BODIES // MIB}MiB"
 url = "http://127.0.0.1:{target.port}"
 service = "lambda"
 region = "us-east-1"
+[targets.beside]
+url = "http://127.0.0.1:{target.port}/beside"
+service = "lambda"
+region = "us-east-1"
 [[routes]]
 target = "only"
 max_body = "1MiB"
+[[routes]]
+target = "only"
+prefix = "/mirrored"
+mirror = {{ target = "beside" }}
 """)
         environment = {
             "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -110,9 +124,10 @@ max_body = "1MiB"
         finally:
             client.close()
 
-    def rss(self):
+    def most(self):
+        """The most memory that it has had."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * KIB
         raise AssertionError("it has ended")
 
@@ -122,7 +137,7 @@ max_body = "1MiB"
     def settled(self):
         """Its memory once that does not grow any more."""
         last = -1
-        while (now := self.rss()) > last:
+        while (now := self.most()) > last:
             last = now
             time.sleep(0.3)
         return now
@@ -209,6 +224,41 @@ def answers_that_nobody_reads(program, target):
     return clients, STALLED * (PER_CONNECTION + PER_ANSWER)
 
 
+def json_answer(body):
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
+def mirrored(program, body, count):
+    """So many clients of a route with a mirror."""
+    clients = []
+    for _ in range(count):
+        client = http.client.HTTPConnection("127.0.0.1", program.port, timeout=10)
+        client.request("GET", "/mirrored")
+        assert client.getresponse().read() == body
+        clients.append(client.sock)
+    held = MIRRORED_ANSWERS + MIRRORS * PER_MIRROR
+    return clients, held + len(clients) * PER_CONNECTION + PER_ANSWER
+
+
+def mirrors_that_never_answer(program, target):
+    """Each has an answer to compare with, as large as may be kept."""
+    body = b"x" * (MIB - KIB)
+    target.answer = json_answer(body)
+    return mirrored(program, body, MIRRORS + 36)
+
+
+def answers_that_are_hard_to_compare(program, target):
+    """As many values as there is room for, and each of them differs in how it is written."""
+    count = MIB // 12
+    lines = b"{%s}" % b",".join(b'"%06x":0' % number for number in range(count))
+    others = b"{%s}" % b",".join(b'"%06x":-0' % number for number in range(count))
+    target.answer, target.beside = json_answer(lines), json_answer(others)
+    clients, allowed = mirrored(program, lines, 20)
+    time.sleep(2)
+    return clients, allowed + COMPARING
+
+
 def measure(name, fill):
     """One bound filled in a process of its own, so that nothing freed hides what is taken."""
     target = Target()
@@ -253,6 +303,8 @@ def main():
             one_byte_chunks,
             chunks_in_much_padding,
             answers_that_nobody_reads,
+            mirrors_that_never_answer,
+            answers_that_are_hard_to_compare,
         )
         if not measure(fill.__name__.replace("_", " "), fill)
     ]

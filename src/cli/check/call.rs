@@ -147,13 +147,16 @@ fn name_host(parts: &mut Parts, route: &Route) -> Option<()> {
     Some(())
 }
 
-/// Waits for credentials, longer than a request would.
+/// Waits for credentials, longer than a request would: for those of each target that it may go to.
 async fn ready(stores: &Stores, route: &Route) -> Result<(), Exit> {
-    let Some(store) = stores.of(&route.target.credentials) else { return Err(Exit::Failure) };
-    loaded(&store).await.map_err(|error| {
-        complain(&error, None);
-        Exit::Failure
-    })
+    for target in route.destination.targets() {
+        let Some(store) = stores.of(&target.credentials) else { return Err(Exit::Failure) };
+        loaded(&store).await.map_err(|error| {
+            complain(&error, None);
+            Exit::Failure
+        })?;
+    }
+    Ok(())
 }
 
 async fn send(
@@ -179,7 +182,7 @@ async fn send(
     print(format!(
         "\n{sent} by route `{}` to {}\nanswer: {status} after {} ms\n",
         route.name,
-        route.target.authority,
+        places(route),
         first.as_millis()
     ));
     let headers = answer.headers().clone();
@@ -195,8 +198,22 @@ async fn send(
     if !beginning.is_empty() {
         print(format!("{}\n", shown(beginning)));
     }
-    tell(verdict(status, &headers, beginning, &route.target.scope.service));
+    tell(verdict(status, &headers, beginning, &service(route)));
     Exit::Failure
+}
+
+/// Where the route sends to; of several targets, weight and turn chose one.
+fn places(route: &Route) -> String {
+    let targets = route.destination.targets().iter();
+    targets.map(|target| target.authority.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+/// The service that was signed for: each, where the route has several.
+fn service(route: &Route) -> String {
+    let targets = route.destination.targets().iter();
+    let mut services: Vec<&str> = targets.map(|target| target.scope.service.as_str()).collect();
+    services.dedup();
+    services.join(" or ")
 }
 
 /// What was read of a body.

@@ -57,12 +57,12 @@ pub(super) async fn connect(
     Ok(rows)
 }
 
-/// The targets of the routes, each once.
+/// The targets of the routes, and of their mirrors, each once.
 fn targets(config: &Config) -> Vec<Arc<Target>> {
     let mut targets: Vec<Arc<Target>> = Vec::new();
-    for route in config.routes.routes() {
-        if targets.iter().all(|known| known.name != route.target.name) {
-            targets.push(Arc::clone(&route.target));
+    for target in config.routes.routes().iter().flat_map(|route| route.targets()) {
+        if targets.iter().all(|known| known.name != target.name) {
+            targets.push(Arc::clone(target));
         }
     }
     targets

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::import::integration::Integration;
 use crate::cli::import::openapi;
-use crate::cli::import::operation::{Found, Leads, Operation, Path, prefix};
+use crate::cli::import::operation::{self, Found, Leads, Operation, Path, prefix};
 use crate::cli::import::template::Template;
 
 /// How deep resources may lie below each other; API Gateway's paths are shorter.
@@ -59,10 +59,7 @@ pub(super) fn operations(template: &Template<'_>, base_path: Option<&str>, found
                 );
             }
             if api.get("CorsConfiguration").is_some() {
-                found.lost.push(
-                    "CORS, which API Gateway answered (a Function URL can, by its `Cors`)"
-                        .to_owned(),
-                );
+                found.lost.push(operation::CORS.to_owned());
             }
         }
     }
@@ -108,7 +105,7 @@ fn rest(template: &Template<'_>, method: &Value, prefix: String, path: String) -
     let mut guards = Vec::new();
     guards.extend(authorizer(text("AuthorizationType")));
     if text("ApiKeyRequired").as_deref() == Some("true") {
-        guards.push("an API key".to_owned());
+        guards.push(operation::API_KEY.to_owned());
     }
     leads = guarded(leads, &guards);
     let verb = text("HttpMethod").filter(|verb| verb != "ANY");

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::import::integration::Integration;
 use crate::cli::import::intrinsics::Words;
-use crate::cli::import::operation::{Found, Leads, Operation, Path, prefix};
+use crate::cli::import::operation::{self, Found, Leads, Operation, Path, prefix};
 
 const ANY: &str = "x-amazon-apigateway-any-method";
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -21,10 +21,7 @@ const LOST: [(&str, &str); 5] = [
         "x-amazon-apigateway-gateway-responses",
         "gateway responses (`error_style = \"api-gateway\"` comes near)",
     ),
-    (
-        "x-amazon-apigateway-cors",
-        "CORS, which API Gateway answered (a Function URL can, by its `Cors`)",
-    ),
+    ("x-amazon-apigateway-cors", operation::CORS),
     ("x-amazon-apigateway-minimum-compression-size", "compression of answers"),
 ];
 
@@ -137,7 +134,7 @@ fn checks(alternative: &Map<String, Value>, schemes: &Value) -> Vec<String> {
             && scheme.get("x-amazon-apigateway-authorizer").is_none();
         match (is_sigv4, is_key) {
             (true, _) => None,
-            (_, true) => Some("an API key".to_owned()),
+            (_, true) => Some(operation::API_KEY.to_owned()),
             _ => Some(format!("the authorizer `{name}`")),
         }
     };

@@ -2,6 +2,11 @@
 
 use crate::routing::{Pattern, PatternError};
 
+/// What callers needed, besides what an authorizer asked for.
+pub(super) const API_KEY: &str = "an API key (`api_keys` of a route asks for one here)";
+/// What browsers were told.
+pub(super) const CORS: &str = "CORS, which API Gateway answered (`cors` of a route does here)";
+
 /// An API, or all that a template declares.
 #[derive(Debug, Default)]
 pub(super) struct Found {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::import::integration::OLD_FORMAT;
 use crate::cli::import::openapi;
-use crate::cli::import::operation::{Found, Leads, Operation, Path, prefix};
+use crate::cli::import::operation::{self, Found, Leads, Operation, Path, prefix};
 use crate::cli::import::template::Template;
 
 /// The stage of the REST API that SAM makes where no event names one.
@@ -138,7 +138,7 @@ fn guard(
         Some(name) => guards.push(format!("the authorizer `{name}`")),
     }
     if said("ApiKeyRequired", "ApiKeyRequired").as_deref() == Some("true") {
-        guards.push("an API key".to_owned());
+        guards.push(operation::API_KEY.to_owned());
     }
     (!guards.is_empty()).then(|| guards.join(", "))
 }
@@ -147,11 +147,8 @@ fn guard(
 fn settings(template: &Template<'_>, kind: &Kind, api: &Value, found: &mut Found) {
     for (key, what) in [
         ("CacheClusterEnabled", "caching"),
-        ("Cors", "CORS, which API Gateway answered (a Function URL can, by its `Cors`)"),
-        (
-            "CorsConfiguration",
-            "CORS, which API Gateway answered (a Function URL can, by its `Cors`)",
-        ),
+        ("Cors", operation::CORS),
+        ("CorsConfiguration", operation::CORS),
         ("GatewayResponses", "gateway responses (`error_style = \"api-gateway\"` comes near)"),
         ("Domain", "a domain of its own: `--base-path` where it has a base path"),
     ] {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::cli::import::operation::{Found, Function, Leads, Operation, Takes};
+use crate::cli::import::operation::{API_KEY, Found, Function, Leads, Operation, Takes};
 use crate::cli::import::urls::Urls;
 
 /// What a route that could not be carried over says.
@@ -159,6 +159,11 @@ fn route(text: &mut String, group: &Group<'_>, names: &Names<'_>) {
             );
             head(text, group);
             send(text, "# ", prefix, name(function), *within);
+            if by.contains(API_KEY) {
+                text.push_str(
+                    "# api_keys = \"any\" # of `[api_keys.NAME]`, each with its `sha256`\n",
+                );
+            }
             let _ = writeln!(text, "reject = {{ status = 501, message = \"{REJECTED}\" }}");
         }
     }

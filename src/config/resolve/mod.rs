@@ -1,12 +1,16 @@
 //! What was typed in, a [`Config`] or every problem out.
 
+mod api_keys;
+mod cors;
 mod credentials;
 mod headers;
 mod listen;
+mod mirror;
 mod reject;
 mod retries;
 mod routes;
 mod settings;
+mod split;
 mod targets;
 mod validate;
 
@@ -100,7 +104,9 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
     let timeouts = settings::timeouts(reader);
     let shutdown = settings::shutdown(reader);
     let targets = targets::targets(reader, around);
-    let routes = routes::routes(reader, &targets, &timeouts.exchange);
+    let api_keys = api_keys::api_keys(reader);
+    let routes = routes::routes(reader, &targets, &api_keys, &timeouts.exchange);
+    let api_keys = api_keys.all();
     let (targets, routes) = routes?;
     // A route for any host says nothing of who may reach the listener.
     let hosts = routes.rules().filter_map(|(_, rule)| rule.host.clone());
@@ -122,6 +128,7 @@ fn root(reader: &Reader<'_>, around: &Surroundings) -> Option<Config> {
         timeouts,
         shutdown,
         targets,
+        api_keys,
         routes,
         files,
         warnings: Vec::new(),

@@ -6,14 +6,15 @@ use http::Method;
 use http::header::HeaderName;
 
 use crate::config::reader::{Entry, Reader};
+use crate::config::resolve::api_keys::ApiKeys;
 use crate::config::resolve::headers::{changes, header_name};
 use crate::config::resolve::settings::{self, choice};
 use crate::config::resolve::targets::Targets;
-use crate::config::resolve::{reject, retries, validate};
+use crate::config::resolve::{cors, mirror, reject, retries, split, validate};
 use crate::config::values::Wrong;
 use crate::config::{
-    ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable, Target,
-    defaults,
+    Destination, ExchangeTimeouts, HeaderChanges, Payload, RejectRoute, Rewrite, Route, RouteTable,
+    Target, defaults,
 };
 use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Table, Template};
 
@@ -21,6 +22,7 @@ use crate::routing::{HostPattern, PathPattern, Pattern, PatternError, Rule, Tabl
 pub(super) fn routes(
     reader: &Reader<'_>,
     targets: &Targets<'_>,
+    api_keys: &ApiKeys<'_>,
     timeouts: &ExchangeTimeouts,
 ) -> Option<(Vec<Arc<Target>>, RouteTable)> {
     let defaults = reader.table("defaults");
@@ -35,7 +37,7 @@ pub(super) fn routes(
         (None, Some(entries)) => entries
             .list("a table for each route, in double brackets: `[[routes]]`")?
             .iter()
-            .map(|entry| one(entry, defaults.as_ref(), targets, timeouts))
+            .map(|entry| one(entry, defaults.as_ref(), (targets, api_keys), timeouts))
             .collect(),
         (None, None) => Vec::new(),
     };
@@ -100,6 +102,7 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         rewrite: Rewrite::Keep,
         payload: Payload::Signed,
         max_body: max_body(&target),
+        destination: Destination::One(target),
         authorization: Some(HeaderName::from_static(defaults::AUTHORIZATION)),
         request_headers: HeaderChanges::default(),
         response_headers: HeaderChanges::default(),
@@ -108,8 +111,10 @@ fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeou
         throttle: None,
         max_in_flight: None,
         validate: None,
+        api_keys: None,
+        cors: None,
+        mirror: None,
         matches: rule,
-        target,
     });
     Read { named: None, made: route.map(|route| Made::Sends(Box::new(route))) }
 }
@@ -142,18 +147,23 @@ fn tell_apart(reader: &Reader<'_>, read: &[Read]) {
 }
 
 /// A route's own keys, and `[defaults]` behind them.
-struct Layers<'r, 'a> {
+pub(super) struct Layers<'r, 'a> {
     own: Option<&'r Reader<'a>>,
     defaults: Option<&'r Reader<'a>>,
 }
 
 impl<'a> Layers<'_, 'a> {
-    /// The values of two keys that exclude each other: a route's own of either goes before a
-    /// default of the other.
-    fn either(&self, keys: [&'static str; 2]) -> [Option<Entry<'a>>; 2] {
-        let own = self.own.map(|own| keys.map(|key| own.take(key))).unwrap_or_default();
-        let defaults = self.defaults.map(|table| keys.map(|key| table.take(key)));
-        if own.iter().any(Option::is_some) { own } else { defaults.unwrap_or_default() }
+    /// The values of keys that exclude each other: a route's own of any goes before a default of
+    /// another.
+    fn either<const N: usize>(&self, keys: [&'static str; N]) -> [Option<Entry<'a>>; N] {
+        let of = |table: Option<&Reader<'a>>| keys.map(|key| table.and_then(|it| it.take(key)));
+        let (own, defaults) = (of(self.own), of(self.defaults));
+        if own.iter().any(Option::is_some) { own } else { defaults }
+    }
+
+    /// A value that a route has for itself, and the one that it has otherwise.
+    pub(super) fn take_apart(&self, key: &'static str) -> [Option<Entry<'a>>; 2] {
+        [self.own, self.defaults].map(|table| table.and_then(|table| table.take(key)))
     }
 
     fn take(&self, key: &'static str) -> Option<Entry<'a>> {
@@ -176,9 +186,11 @@ impl<'a> Layers<'_, 'a> {
 }
 
 /// What may stand in a route.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 26] = [
     "name",
     "target",
+    "split",
+    "sticky",
     "reject",
     "host",
     "path",
@@ -198,25 +210,28 @@ pub(super) const KEYS: [&str; 21] = [
     "throttle",
     "max_in_flight",
     "validate",
+    "api_keys",
+    "cors",
+    "mirror",
 ];
 
 fn one(
     entry: &Entry<'_>,
     defaults: Option<&Reader<'_>>,
-    targets: &Targets<'_>,
+    (targets, api_keys): (&Targets<'_>, &ApiKeys<'_>),
     timeouts: &ExchangeTimeouts,
 ) -> Read {
     let Some(own) = entry.table() else { return Read { named: None, made: None } };
     let keys = Layers { own: Some(&own), defaults };
-    let [target, reject] = keys.either(["target", "reject"]);
+    let [target, split, reject] = keys.either(["target", "split", "reject"]);
     if let Some(reject) = reject {
         return rejecting(&keys, &own, &reject);
     }
-    let target = self::target(target, &own, targets);
+    let destination = split::destination(&keys, [target, split], &own, targets);
     let name = keys.take("name").and_then(|entry| entry.parsed("a name", route_name));
     let matches = matches(&keys, &own);
     let rewrite = rewrite(&keys, &own, matches.as_ref());
-    let payload = payload(&keys, target.as_deref());
+    let payload = payload(&keys, destination.as_ref());
     let authorization = authorization(&keys);
     let request_headers = changes(keys.take("request_headers"), true);
     let response_headers = changes(keys.take("response_headers"), false);
@@ -227,15 +242,25 @@ fn one(
     let validate = keys
         .take("validate")
         .and_then(|entry| validate::validate(&entry, targets.around(), payload));
+    let api_keys = keys.take("api_keys").and_then(|entry| api_keys.of(&entry));
+    let cors = keys.take("cors").and_then(|entry| {
+        let cors = cors::cors(&entry, matches.as_ref().map_or(&[], |rule| &rule.methods))?;
+        if api_keys.is_none() {
+            cors::warn_of_any(&entry, &cors);
+        }
+        Some(cors)
+    });
+    let mirror = keys.take("mirror").and_then(|entry| mirror::mirror(&entry, targets, payload));
     let size = keys.holding("max_body").and_then(|table| settings::size(table, "max_body"));
     own.finish();
     let named = matches.map(|rule| (name.unwrap_or_else(|| describe(&rule)), rule));
     let whole = || {
-        let ((name, matches), target, rewrite) = (named.clone()?, target?, rewrite?);
+        let ((name, matches), destination, rewrite) = (named.clone()?, destination?, rewrite?);
+        let most = || destination.targets().iter().map(|target| max_body(target)).min();
         Some(Route {
             name,
-            max_body: size.unwrap_or_else(|| max_body(&target)),
-            target,
+            max_body: size.or_else(most).unwrap_or(defaults::MAX_BODY),
+            destination,
             rewrite,
             payload,
             authorization,
@@ -246,6 +271,9 @@ fn one(
             throttle,
             max_in_flight,
             validate,
+            api_keys,
+            cors,
+            mirror,
             matches,
         })
     };
@@ -267,18 +295,6 @@ fn rejecting(keys: &Layers<'_, '_>, own: &Reader<'_>, entry: &Entry<'_>) -> Read
     };
     let made = whole();
     Read { named, made }
-}
-
-fn target(
-    entry: Option<Entry<'_>>,
-    own: &Reader<'_>,
-    targets: &Targets<'_>,
-) -> Option<Arc<Target>> {
-    let Some(entry) = entry else {
-        own.problem_here(Wrong::new("`target` is missing", "write a target's name, or its URL"));
-        return None;
-    };
-    targets.of(&entry)
 }
 
 fn route_name(text: &str) -> Result<String, Wrong> {
@@ -350,7 +366,7 @@ fn path_prefix(text: &str) -> Result<PathPattern, Wrong> {
     Ok(if bare.is_empty() { PathPattern::Everything } else { PathPattern::Prefix(bare.to_owned()) })
 }
 
-fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
+pub(super) fn methods(entry: &Entry<'_>) -> Option<Vec<Method>> {
     let (mut methods, mut fine) = (Vec::new(), true);
     let entries = entry.list("a list of methods, in brackets: `[\"GET\"]`")?;
     let is_empty = entries.is_empty();
@@ -432,14 +448,15 @@ fn parameters(path: &PathPattern) -> String {
     }
 }
 
-fn payload(keys: &Layers<'_, '_>, target: Option<&Target>) -> Payload {
+fn payload(keys: &Layers<'_, '_>, destination: Option<&Destination>) -> Payload {
     let words = [
         ("signed", Payload::Signed),
         ("client-digest", Payload::ClientDigest),
         ("unsigned", Payload::Unsigned),
     ];
     let payload = keys.holding("payload").and_then(|table| choice(table, "payload", &words));
-    let of_lambda = target.is_some_and(|target| target.scope.service == "lambda");
+    let is_lambda = |target: &Arc<Target>| target.scope.service == "lambda";
+    let of_lambda = destination.is_some_and(|all| all.targets().iter().any(is_lambda));
     if let (Some(Payload::Unsigned), true, Some(entry)) = (payload, of_lambda, keys.take("payload"))
     {
         entry.problem(Wrong::new(

@@ -102,7 +102,7 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Wrong> {
     })
 }
 
-fn origin(text: &str) -> Result<String, Wrong> {
+pub(super) fn origin(text: &str) -> Result<String, Wrong> {
     let lower = text.to_ascii_lowercase();
     if lower == "*" {
         return Ok(lower);
@@ -282,7 +282,7 @@ fn bounded(table: &Reader<'_>, key: &'static str, most: usize) -> Option<usize> 
     Some(count)
 }
 
-fn too_many(count: usize, most: usize) -> Wrong {
+pub(super) fn too_many(count: usize, most: usize) -> Wrong {
     Wrong::new(format!("`{count}` is more than can be"), format!("write {most} at most"))
 }
 

@@ -72,6 +72,11 @@ impl Budget {
     }
 }
 
+/// The bytes of a share.
+pub(super) fn bytes(share: &Share) -> u64 {
+    share.num_permits() as u64 * UNIT
+}
+
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3)
 }

@@ -1,5 +1,5 @@
-//! The body of a target's answer, whose beginning may be looked at before it goes on: it passes as
-//! it came, and no more than the beginning is ever held.
+//! The body of a target's answer, whose beginning may be looked at before it goes on, and of which
+//! a copy may be taken: it passes as it came, and no more than the beginning is ever held.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,7 +10,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
+
+use crate::proxy::upstream::copy::{Copied, Copying};
 
 /// The service's error bodies have some hundred bytes.
 const LOOK_BYTES: usize = 4 * 1024;
@@ -25,11 +28,34 @@ pub struct TargetBody {
     /// What was looked at and has to go first.
     seen: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
     rest: Incoming,
+    copying: Option<Box<Copying>>,
 }
 
 impl TargetBody {
     pub(super) fn new(rest: Incoming) -> Self {
-        Self { seen: VecDeque::new(), rest }
+        Self { seen: VecDeque::new(), rest, copying: None }
+    }
+
+    /// A copy of it once it has passed whole; nothing where it breaks off or is too large.
+    pub(in crate::proxy) fn copy(&mut self, so_far: Copied) -> oneshot::Receiver<Copied> {
+        let (to, copied) = oneshot::channel();
+        self.copying = Some(Box::new(Copying::new(so_far, to)));
+        copied
+    }
+
+    fn copied(&mut self, passed: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
+        let Some(copying) = self.copying.take() else { return };
+        match passed {
+            Poll::Ready(None) => copying.finish(),
+            Poll::Ready(Some(Err(_))) => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                self.copying = match frame.data_ref() {
+                    Some(data) => copying.add(data),
+                    None => Some(copying),
+                };
+            }
+            Poll::Pending => self.copying = Some(copying),
+        }
     }
 
     /// Its first bytes: 4 KiB or all of it, or what came within a second.
@@ -71,10 +97,14 @@ impl Body for TargetBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.seen.pop_front() {
+        let passed = match self.seen.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(&mut self.rest).poll_frame(cx),
+        };
+        if self.copying.is_some() {
+            self.copied(&passed);
         }
+        passed
     }
 
     fn is_end_stream(&self) -> bool {
@@ -96,5 +126,13 @@ impl Body for TargetBody {
             whole.set_upper(upper + seen);
         }
         whole
+    }
+}
+
+impl Drop for TargetBody {
+    fn drop(&mut self) {
+        if self.copying.is_some() && self.is_end_stream() {
+            self.copied(&Poll::Ready(None)); // hyper does not ask past the last byte of a known length
+        }
     }
 }

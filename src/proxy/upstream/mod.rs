@@ -1,22 +1,27 @@
 //! Attempts: sign, send, and once more where that is safe, mends something, or was asked for.
 
 mod attempt;
+mod copy;
 mod forbidden;
 mod look;
+mod reach;
 mod recovery;
 pub(super) mod response;
 mod retry;
+mod split;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 
+pub(super) use copy::Copied;
 pub use forbidden::Forbidden;
 pub use look::TargetBody;
+pub(super) use split::{Doors, Outlet};
 
 use crate::clock::Clock;
 use crate::config::{ExchangeTimeouts, Retries, Target};
@@ -27,6 +32,7 @@ use crate::proxy::rejection::{PROXY_STATUS, Rejection};
 use crate::proxy::route::on_the_wire;
 use crate::proxy::upstream::attempt::{Answered, Failed};
 use crate::proxy::upstream::forbidden::{ERROR_TYPE, Notices};
+use crate::proxy::upstream::reach::Reach;
 use crate::proxy::upstream::recovery::{Recovered, skew};
 use crate::proxy::upstream::retry::Budget;
 use crate::sigv4::Signer;
@@ -48,6 +54,7 @@ pub struct Upstream {
     clock: Clock,
     budget: Budget,
     notices: Notices,
+    reach: Reach,
     metrics: TargetMetrics,
 }
 
@@ -74,11 +81,23 @@ pub(super) struct Outgoing<'r> {
     /// Until when the first credentials are waited for.
     pub(super) patience: Duration,
     pub(super) retries: Option<&'r Retries>,
+    pub(super) others: Others,
+}
+
+/// Whether a request that could not be sent goes on to another target, rather than here again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// There is no other.
+    None,
+    /// One is left.
+    Left,
 }
 
 /// What the attempts of one request took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Attempts {
+    /// The position of the target, of those that its route has: the last one that was tried.
+    pub(super) target: usize,
     /// All of them.
     pub(super) count: u32,
     pub(super) signing: Duration,
@@ -102,7 +121,8 @@ impl Upstream {
     ) -> Self {
         let signer = Signer::new(target.scope.clone());
         let (budget, notices) = (Budget::new(), Notices::default());
-        Self { target, signer, credentials, clock, budget, notices, metrics }
+        let reach = Reach::new(Instant::now());
+        Self { target, signer, credentials, clock, budget, notices, reach, metrics }
     }
 
     /// Whether it reaches this target with credentials of this store.
@@ -285,6 +305,7 @@ impl Upstream {
             timeouts: WITHOUT_HURRY,
             patience: single.patience,
             retries: None,
+            others: Others::None,
         };
         self.send(&senders, &mut outgoing, &mut Attempts::default()).await
     }

@@ -13,7 +13,7 @@ use crate::net::ConnectError;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::attempt::Answered;
 use crate::proxy::upstream::forbidden::ERROR_TYPE;
-use crate::proxy::upstream::{Attempts, Outgoing};
+use crate::proxy::upstream::{Attempts, Others, Outgoing};
 
 /// The pause before the first retry; doubling, at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -77,7 +77,9 @@ fn is_worth_it(
     match outcome {
         Ok(answered) => method_allows && wants(retries, &answered.response),
         // Nothing was sent; a certificate will be no better.
-        Err(Rejection::Connect(cause)) => !matches!(cause, ConnectError::Certificate(_)),
+        Err(Rejection::Connect(cause)) => {
+            outgoing.others == Others::None && !matches!(cause, ConnectError::Certificate(_))
+        }
         Err(Rejection::UpstreamClosed(_)) => method_allows,
         Err(_) => false,
     }

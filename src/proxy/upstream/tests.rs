@@ -77,6 +77,7 @@ impl Bench {
                 timeouts: WITHOUT_HURRY,
                 patience: LIMIT,
                 retries: None,
+                others: Others::None,
             };
             let mut attempts = Attempts::default();
             let answer = upstream.send(&senders, &mut outgoing, &mut attempts).await;

@@ -91,6 +91,11 @@ impl TargetMetrics {
         failures.with_label_values(&[self.0.name.as_str(), reason]).inc();
     }
 
+    /// A request did not reach it, and went on to another target of its split.
+    pub fn failed_over(&self) {
+        self.0.metrics.0.client.failovers.with_label_values(&[&self.0.name]).inc();
+    }
+
     /// How far the target's clock is ahead of ours, in seconds.
     pub fn clock_offset(&self, seconds: f64) {
         let offsets = &self.0.metrics.0.client.clock_offset;
