@@ -1,3 +1,5 @@
+//! Bodies against schemas: what fits, what is told of what does not, and what no body may cost.
+
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};

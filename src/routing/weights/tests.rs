@@ -1,3 +1,5 @@
+//! How shares come out: by turn, by value, and after a weight has changed.
+
 use super::*;
 
 fn weights(shares: &[(&str, u32)]) -> Weights {
