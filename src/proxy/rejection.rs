@@ -3,6 +3,7 @@
 //! An answer is `application/problem+json` (RFC 9457) with `Proxy-Status` (RFC 9209): a stable
 //! code, a sentence for the caller and a hint. The cause goes to the log only.
 
+mod gateway;
 mod invalid;
 
 use std::sync::Arc;
@@ -398,27 +399,6 @@ impl Rejection {
             _ => {}
         }
         problem.to_string()
-    }
-
-    /// What API Gateway says with this status.
-    fn gateway_message(&self, status: StatusCode) -> String {
-        let missing;
-        let message = match (self, status) {
-            (Self::ParametersMissing(names), _) => {
-                missing = invalid::listed(names);
-                missing.as_str()
-            }
-            (Self::BodyInvalid(_), _) => "Invalid request body",
-            (Self::ByRoute { route, .. }, _) => route.reject.message.as_str(),
-            (_, StatusCode::NOT_FOUND) => "Not Found",
-            (_, StatusCode::FORBIDDEN) => "Forbidden",
-            (_, StatusCode::PAYLOAD_TOO_LARGE) => "Request Entity Too Large",
-            (_, StatusCode::SERVICE_UNAVAILABLE) => "Service Unavailable",
-            (_, StatusCode::GATEWAY_TIMEOUT) => "Endpoint request timed out",
-            (_, status) if status.is_server_error() => "Internal server error",
-            (_, status) => status.canonical_reason().unwrap_or("Bad Request"),
-        };
-        serde_json::json!({ "message": message }).to_string()
     }
 }
 
