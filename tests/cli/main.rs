@@ -6,6 +6,7 @@ mod check;
 mod files;
 mod health;
 mod import;
+mod odd_exports;
 mod pages;
 mod policy;
 mod split;

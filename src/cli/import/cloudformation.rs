@@ -20,22 +20,49 @@ const STAGE: [(&str, &str); 3] = [
 
 /// Adds what a template's APIs say.
 pub(super) fn operations(template: &Template<'_>, base_path: Option<&str>, found: &mut Found) {
+    methods_and_routes(template, base_path, found);
+    bodies(template, base_path, found);
+    for (_, stage) in template.of_type("AWS::ApiGateway::Stage") {
+        for (key, what) in STAGE {
+            if !matches!(&stage[key], Value::Null | Value::Bool(false)) {
+                found.lost.push(what.to_owned());
+            }
+        }
+    }
+    around(template, found);
+}
+
+fn methods_and_routes(template: &Template<'_>, base_path: Option<&str>, found: &mut Found) {
     for (id, method) in template.of_type("AWS::ApiGateway::Method") {
         let api = template.named(&method["RestApiId"]);
         let prefix = base_path.map_or_else(|| rest_stage(template, api.as_deref()), prefix);
         match path(template, &method["ResourceId"], DEEPEST) {
-            Some(path) => found.operations.push(rest(template, method, prefix, path)),
-            None => found.lost.push(format!("the method `{id}`: its path cannot be told")),
+            Some(path) if is_told(template, &method["HttpMethod"]) => {
+                found.operations.push(rest(template, method, prefix, path));
+            }
+            _ => found.lost.push(format!("the method `{id}`: its path or verb cannot be told")),
         }
     }
     for (id, route) in template.of_type("AWS::ApiGatewayV2::Route") {
         let api = template.named(&route["ApiId"]);
+        if is_websocket(template, api.as_deref()) {
+            found.lost.push(format!("the route `{id}` of a WebSocket API"));
+            continue;
+        }
         let prefix = base_path.map_or_else(|| http_stage(template, api.as_deref()), prefix);
         match http(template, route, prefix) {
             Some(operation) => found.operations.push(operation),
-            None => found.lost.push(format!("the route `{id}`: its `RouteKey` is no text")),
+            None => found.lost.push(format!("the route `{id}`: its `RouteKey` cannot be told")),
         }
     }
+}
+
+fn is_told(template: &Template<'_>, method: &Value) -> bool {
+    template.words.text(method).as_deref().is_some_and(operation::is_method)
+}
+
+/// The APIs themselves, and the documents in them.
+fn bodies(template: &Template<'_>, base_path: Option<&str>, found: &mut Found) {
     for kind in ["AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"] {
         for (id, api) in template.of_type(kind) {
             if api["Body"]["paths"].is_object() {
@@ -63,11 +90,18 @@ pub(super) fn operations(template: &Template<'_>, base_path: Option<&str>, found
             }
         }
     }
-    for (_, stage) in template.of_type("AWS::ApiGateway::Stage") {
-        for (key, what) in STAGE {
-            if !matches!(&stage[key], Value::Null | Value::Bool(false)) {
-                found.lost.push(what.to_owned());
-            }
+}
+
+/// What stands around an API.
+fn around(template: &Template<'_>, found: &mut Found) {
+    for (id, api) in template.of_type("AWS::ApiGatewayV2::Api") {
+        if api.get("Target").is_some() {
+            found.lost.push(format!("the `Target` of `{id}`: write a route for its function"));
+        }
+    }
+    for kind in ["AWS::ApiGateway::BasePathMapping", "AWS::ApiGatewayV2::ApiMapping"] {
+        if template.of_type(kind).next().is_some() {
+            found.lost.push(operation::DOMAIN.to_owned());
         }
     }
     if template.of_type("AWS::WAFv2::WebACLAssociation").next().is_some() {
@@ -103,8 +137,9 @@ fn rest(template: &Template<'_>, method: &Value, prefix: String, path: String) -
         lost.push("request validation (`validate` of a route does it)".to_owned());
     }
     let mut guards = Vec::new();
-    guards.extend(authorizer(text("AuthorizationType")));
-    if text("ApiKeyRequired").as_deref() == Some("true") {
+    guards.extend(authorizer(template, method));
+    let is_unknown = template.words.is_unknown(&method["ApiKeyRequired"]);
+    if is_unknown || text("ApiKeyRequired").as_deref() == Some("true") {
         guards.push(operation::API_KEY.to_owned());
     }
     leads = guarded(leads, &guards);
@@ -116,8 +151,12 @@ fn http(template: &Template<'_>, route: &Value, prefix: String) -> Option<Operat
     let text = |key: &str| template.words.text(&route[key]);
     let key = text("RouteKey")?;
     let (method, path) = match key.split_once(' ') {
-        Some((method, path)) => (Some(method.to_owned()), Path::Of(path.to_owned())),
-        None => (None, Path::Default),
+        Some((method, path)) if operation::is_method(method) => {
+            (Some(method.to_owned()), Path::Of(path.to_owned()))
+        }
+        Some(_) => return None,
+        None if key == "$default" => (None, Path::Default),
+        None => return None,
     };
     let target = text("Target").unwrap_or_default();
     let id = target.strip_prefix("integrations/${").and_then(|rest| rest.strip_suffix('}'));
@@ -127,13 +166,26 @@ fn http(template: &Template<'_>, route: &Value, prefix: String) -> Option<Operat
         Some(integration) => integration.leads(&template.words),
         None => (Leads::Nowhere("it has no integration".to_owned()), Vec::new()),
     };
-    let guards: Vec<String> = authorizer(text("AuthorizationType")).into_iter().collect();
+    let guards: Vec<String> = authorizer(template, route).into_iter().collect();
     let method = method.filter(|method| method != "ANY");
     Some(Operation { prefix, path, method, leads: guarded(leads, &guards), lost })
 }
 
-fn authorizer(kind: Option<String>) -> Option<String> {
-    let kind = kind.filter(|kind| !matches!(kind.as_str(), "NONE" | "AWS_IAM"))?;
+/// Callers of a WebSocket API speak another protocol; its `$default` is no path.
+fn is_websocket(template: &Template<'_>, api: Option<&str>) -> bool {
+    let mut apis = template.of_type("AWS::ApiGatewayV2::Api");
+    let of = apis.find(|(id, _)| Some(*id) == api);
+    of.and_then(|(_, api)| template.words.text(&api["ProtocolType"])).as_deref()
+        == Some("WEBSOCKET")
+}
+
+fn authorizer(template: &Template<'_>, of: &Value) -> Option<String> {
+    let kind = &of["AuthorizationType"];
+    if template.words.is_unknown(kind) {
+        return Some("an authorizer that cannot be told".to_owned());
+    }
+    let kind =
+        template.words.text(kind).filter(|kind| !matches!(kind.as_str(), "NONE" | "AWS_IAM"))?;
     Some(format!("an authorizer ({kind})"))
 }
 

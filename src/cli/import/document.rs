@@ -3,12 +3,16 @@
 //! that multiply and nesting without end are refused.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// All values of a document, aliases unfolded: an API has some thousands.
 const MOST_VALUES: usize = 1 << 20;
+/// Text counts as a value for each so many bytes of it.
+const WORD: usize = 64;
 /// One within another.
 const DEEPEST: usize = 128;
 
@@ -34,7 +38,7 @@ pub(super) enum Malformed {
 pub(super) fn parse(text: &str) -> Result<Value, Malformed> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['{', '[']) {
-        return serde_json::from_str(text).map_err(Malformed::Json);
+        return serde_json::from_str(text).map(|Json(value)| value).map_err(Malformed::Json);
     }
     let mut tree = Tree {
         events: Parser::new_from_str_with_options(text, options()),
@@ -45,8 +49,69 @@ pub(super) fn parse(text: &str) -> Result<Value, Malformed> {
         match tree.next()? {
             (Event::StreamEnd, _) => return Err(Malformed::Empty),
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
-            (first, span) => return tree.value(first, span, 0),
+            (first, span) => return tree.only(first, span),
         }
+    }
+}
+
+/// JSON in which no key is there twice: the first one's operations would be lost without a word.
+struct Json(Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Once).map(Self)
+    }
+}
+
+struct Once;
+
+impl<'de> Visitor<'de> for Once {
+    type Value = Value;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a value of JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Json(value)) = from.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut table = Map::new();
+        while let Some((key, Json(value))) = from.next_entry::<String, Json>()? {
+            if table.insert(key, value).is_some() {
+                return Err(A::Error::custom("this key is there twice"));
+            }
+        }
+        Ok(Value::Object(table))
     }
 }
 
@@ -76,6 +141,21 @@ impl<'t> Tree<'t> {
         }
     }
 
+    /// The value of the one document: what stood in another would be lost without a word.
+    fn only(&mut self, first: Event<'t>, span: Span) -> Result<Value, Malformed> {
+        let value = self.value(first, span, 0)?;
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(value),
+                (Event::DocumentEnd, _) => {}
+                (_, span) => {
+                    let (line, what) = (span.start.line(), "a second document begins");
+                    return Err(Malformed::Refused { line, what });
+                }
+            }
+        }
+    }
+
     fn value(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Value, Malformed> {
         let refused = |what| Malformed::Refused { line: span.start.line(), what };
         if depth > DEEPEST {
@@ -94,6 +174,7 @@ impl<'t> Tree<'t> {
                 return Ok(value.clone());
             }
             Event::Scalar(text, style, anchor, tag) => {
+                self.seen += text.len() / WORD;
                 let typed = style == ScalarStyle::Plain && tag.is_none();
                 let value = if typed { plain(&text) } else { Value::String(text.into_owned()) };
                 (anchor, tag, value)
@@ -123,22 +204,30 @@ impl<'t> Tree<'t> {
     }
 
     fn table(&mut self, depth: usize) -> Result<Value, Malformed> {
-        let mut table = Map::new();
+        let (mut table, mut merged) = (Map::new(), Map::new());
         loop {
             let (event, span) = self.next()?;
             let refused = |what| Err(Malformed::Refused { line: span.start.line(), what });
             // A key is what stands there: `200` and `on` are names here.
             let key = match event {
-                Event::MappingEnd => return Ok(Value::Object(table)),
+                Event::MappingEnd => {
+                    // What stands in the table itself wins over what is merged into it.
+                    for (key, value) in merged {
+                        table.entry(key).or_insert(value);
+                    }
+                    return Ok(Value::Object(table));
+                }
                 Event::Scalar(text, ..) => text.into_owned(),
                 _ => return refused("a key is no word"),
             };
             let (event, at) = self.next()?;
             let value = self.value(event, at, depth + 1)?;
             match (key.as_str(), value) {
-                ("<<", Value::Object(merged)) => {
-                    for (key, value) in merged {
-                        table.entry(key).or_insert(value);
+                ("<<", Value::Object(one)) => merge(&mut merged, one),
+                ("<<", Value::Array(all)) => {
+                    for one in all {
+                        let Value::Object(one) = one else { return refused("it merges no table") };
+                        merge(&mut merged, one);
                     }
                 }
                 (_, value) => {
@@ -148,6 +237,13 @@ impl<'t> Tree<'t> {
                 }
             }
         }
+    }
+}
+
+/// The first one wins.
+fn merge(merged: &mut Map<String, Value>, one: Map<String, Value>) {
+    for (key, value) in one {
+        merged.entry(key).or_insert(value);
     }
 }
 
@@ -215,6 +311,9 @@ mod tests {
         let value = parse("a: &a {x: 1, y: 2}\nb: {<<: *a, y2: 3}\nc: *a\n").unwrap();
         assert_eq!(value["b"], json!({"x": 1, "y": 2, "y2": 3}));
         assert_eq!(value["c"], value["a"]);
+        let over =
+            parse("a: &a {x: 1, y: 2}\nz: &z {x: 5, z: 6}\nb: {<<: [*a, *z], y: 3}\n").unwrap();
+        assert_eq!(over["b"], json!({"x": 1, "y": 3, "z": 6}));
     }
 
     #[test]
@@ -223,6 +322,8 @@ mod tests {
         assert!(told("a: [1,\nb: 2\n").starts_with("line "), "{}", told("a: [1,\nb: 2\n"));
         assert_eq!(told("a: 1\na: 2\n"), "line 2: this key is there twice");
         assert_eq!(told("  \n"), "it is empty");
+        assert_eq!(told("a: 1\n---\nb: 1\n"), "line 2: a second document begins");
+        assert_eq!(told("{\"a\": 1,\n \"a\": 2}"), "line 2, column 8: it is no JSON");
     }
 
     #[test]
@@ -234,6 +335,8 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{all}]\n"));
         }
         assert!(told(&bomb).ends_with("its aliases unfold to too much"));
+        let long = format!("a: &a '{}'\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
+        assert!(told(&long).ends_with("its aliases unfold to too much"));
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse(&format!("a: {}", "[".repeat(100_000))).is_err());
     }

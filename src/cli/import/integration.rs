@@ -91,6 +91,10 @@ impl Integration {
                     "its `uri` needs the stage variable `{name}` (--stage-variable {name}=VALUE)"
                 )
             }
+            NoFunction::Unknown if uri.contains("${AWS::") => format!(
+                "its `uri` needs what the template does not say (--parameter AWS::Region=…, \
+                 --parameter AWS::AccountId=…): `{uri}`"
+            ),
             NoFunction::Unknown => format!("its `uri` names no function: `{uri}`"),
         })
     }

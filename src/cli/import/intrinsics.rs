@@ -32,7 +32,9 @@ impl Words {
     /// A parameter's default counts where nothing was typed.
     pub(super) fn default_parameters(&mut self, template: &Value) {
         for (name, parameter) in template["Parameters"].as_object().into_iter().flatten() {
-            if let Some(default) = self.text(&parameter["Default"]) {
+            let default = &parameter["Default"];
+            // A default is no function: one made of others could grow without end.
+            if let Some(default) = self.text(default).filter(|_| !default.is_object()) {
                 self.parameters.entry(name.clone()).or_insert(default);
             }
         }
@@ -41,6 +43,11 @@ impl Words {
     /// A parameter's value.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
+    }
+
+    /// Whether a value is there, but what it is cannot be told: a condition, an import.
+    pub(super) fn is_unknown(&self, value: &Value) -> bool {
+        !value.is_null() && self.text(value).is_none()
     }
 
     /// A value as text; none where it is a list, or an intrinsic function that is not known.

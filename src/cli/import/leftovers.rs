@@ -31,18 +31,18 @@ pub(super) fn gather(found: &mut Found) {
 /// Leaves out an operation that nothing tells from one before it: two APIs may share a path, but
 /// a route table is one.
 pub(super) fn tell_apart(found: &mut Found) {
-    let mut known: BTreeMap<(Vec<Takes>, Option<String>), String> = BTreeMap::new();
+    let mut known: BTreeMap<(Takes, Option<String>), String> = BTreeMap::new();
     let mut lost = Vec::new();
     found.operations.retain(|operation| {
-        let takes = operation.takes().unwrap_or_default().into_iter().map(nameless).collect();
-        let key = (takes, operation.method.clone());
-        match known.get(&key) {
+        let takes = operation.takes().unwrap_or_default().into_iter().map(nameless);
+        let keys: Vec<_> = takes.map(|takes| (takes, operation.method.clone())).collect();
+        match keys.iter().find_map(|key| known.get(key)) {
             Some(other) => {
                 lost.push(format!("`{}` a second time, after `{other}`", operation.label()));
                 false
             }
             None => {
-                known.insert(key, operation.label());
+                known.extend(keys.into_iter().map(|key| (key, operation.label())));
                 true
             }
         }

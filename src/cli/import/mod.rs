@@ -15,7 +15,7 @@ mod template;
 mod urls;
 mod write;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::Value;
@@ -42,7 +42,7 @@ enum Failed {
     #[error("`{0}`: there is no operation in it")]
     Nothing(String),
     #[error("`{file}`: `{label}`: {cause}")]
-    NoPath { file: String, label: String, cause: crate::routing::PatternError },
+    NoPath { file: String, label: String, cause: operation::NoPath },
     #[error("`{0}` is no list of URLs")]
     NoUrls(String, #[source] urls::NoUrls),
 }
@@ -50,6 +50,9 @@ enum Failed {
 impl Failed {
     fn hint(&self) -> &'static str {
         match self {
+            Self::Unreadable(_, cause) if cause.kind() == ErrorKind::InvalidData => {
+                "save it as UTF-8"
+            }
             Self::Unreadable(..) => "name a file that is there, or `-` for standard input",
             Self::Malformed(..) => "give it JSON or YAML, as API Gateway exports it",
             Self::NoApi(..) => {
@@ -59,6 +62,9 @@ impl Failed {
             Self::NoTemplate(..) => "`countersign import openapi` reads exports of API Gateway",
             Self::Nothing(_) => {
                 "an export needs Amazon's extensions: `--parameters extensions=apigateway`"
+            }
+            Self::NoPath { cause: operation::NoPath::Prefix(_), .. } => {
+                "write the one that callers know: `--base-path /prod`, `--parameter NAME=VALUE`"
             }
             Self::NoPath { .. } => "API Gateway has no such path: mend the file",
             Self::NoUrls(..) => {
@@ -122,7 +128,8 @@ fn read(arguments: &Import) -> Result<Found, Failed> {
     }
     for operation in &found.operations {
         if let Err(cause) = operation.takes() {
-            return Err(Failed::NoPath { file: name, label: operation.label(), cause });
+            let label = write::plain(&operation.label());
+            return Err(Failed::NoPath { file: name, label, cause });
         }
     }
     leftovers::tell_apart(&mut found);
@@ -153,7 +160,8 @@ fn contents(path: &Path) -> Result<String, Failed> {
     } else {
         std::fs::read_to_string(path)
     };
-    read.map_err(|error| Failed::Unreadable(path.display().to_string(), error))
+    let text = read.map_err(|error| Failed::Unreadable(path.display().to_string(), error))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn urls(files: &[std::path::PathBuf]) -> Result<Urls, Failed> {

@@ -68,13 +68,17 @@ pub(super) fn operations(
     for (path, item) in paths {
         let item = item.as_object().into_iter().flatten();
         for (key, operation) in item {
+            let key = key.to_ascii_lowercase();
             let method = match key.as_str() {
                 ANY => None,
                 method if METHODS.contains(&method) => Some(method.to_ascii_uppercase()),
+                "$ref" => None,
+                key if key.starts_with("fn::") => None,
                 _ => continue, // `parameters`, `summary`
             };
             let (leads, lost) = leads(document, operation, words);
-            let is_default = operation["isDefaultRoute"] == true || path.ends_with("$default");
+            let is_default = operation["isDefaultRoute"] == true
+                || matches!(path.as_str(), "$default" | "/$default");
             let path = if is_default { Path::Default } else { Path::Of(path.clone()) };
             let prefix = prefix.to_owned();
             found.operations.push(Operation { prefix, path, method, leads, lost });
@@ -108,20 +112,22 @@ fn followed<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
 
 /// Who checks the caller of an operation, where it is not SigV4, which this process speaks.
 fn guard(document: &Value, operation: &Value) -> Option<String> {
-    let needed = operation.get("security").unwrap_or(&document["security"]).as_array()?;
+    let needed = match operation.get("security").unwrap_or(&document["security"]) {
+        Value::Null => return None,
+        Value::Array(needed) => needed,
+        _ => return Some("an authorizer that cannot be told".to_owned()),
+    };
     let schemes = match &document["components"]["securitySchemes"] {
         Value::Null => &document["securityDefinitions"],
         schemes => schemes,
     };
     let mut guards: Vec<String> = Vec::new();
-    for alternative in needed.iter().filter_map(Value::as_object) {
-        let checks: Vec<String> = checks(alternative, schemes);
-        if checks.is_empty() {
-            return None; // one way in needs nothing that is lost
+    // API Gateway asks for all of them, an API key beside IAM too: to it they are no alternatives.
+    for check in needed.iter().filter_map(Value::as_object).flat_map(|one| checks(one, schemes)) {
+        if !guards.contains(&check) {
+            guards.push(check);
         }
-        guards.extend(checks);
     }
-    guards.dedup();
     (!guards.is_empty()).then(|| guards.join(", "))
 }
 

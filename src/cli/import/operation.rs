@@ -4,6 +4,8 @@ use crate::routing::{Pattern, PatternError};
 
 /// What callers needed, besides what an authorizer asked for.
 pub(super) const API_KEY: &str = "an API key (`api_keys` of a route asks for one here)";
+/// Whose base path callers may know.
+pub(super) const DOMAIN: &str = "a domain of its own: `--base-path` where it has a base path";
 /// What browsers were told.
 pub(super) const CORS: &str = "CORS, which API Gateway answered (`cors` of a route does here)";
 
@@ -52,6 +54,20 @@ pub(super) enum Leads {
     Guarded { function: Function, within: Option<u64>, by: String },
 }
 
+impl Leads {
+    /// Keeps it back, for who may call it was checked before.
+    pub(super) fn guard(&mut self, by: &str) {
+        match self {
+            Self::To { function, within } => {
+                let (function, within) = (function.clone(), *within);
+                *self = Self::Guarded { function, within, by: by.to_owned() };
+            }
+            Self::Guarded { by: known, .. } if known != by => *known = format!("{known}, {by}"),
+            Self::Guarded { .. } | Self::Nowhere(_) => {}
+        }
+    }
+}
+
 /// A function, as far as its origin names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Function {
@@ -67,14 +83,13 @@ impl Function {
     /// Of an ARN, if it is a function's.
     pub(super) fn of_arn(arn: &str) -> Option<Self> {
         let parts: Vec<&str> = arn.split(':').collect();
-        let ["arn", _, "lambda", _, _, "function", name, ref qualifier @ ..] = parts[..] else {
+        let ["arn", partition, "lambda", region, account, "function", name, ref qualifier @ ..] =
+            parts[..]
+        else {
             return None;
         };
-        let is_word = |word: &str| {
-            !word.is_empty()
-                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_$".contains(&b))
-        };
-        if qualifier.len() > 1 || !is_word(name) || !qualifier.iter().all(|word| is_word(word)) {
+        let words = [partition, region, account, name];
+        if qualifier.len() > 1 || !words.iter().chain(qualifier).all(|word| is_word(word)) {
             return None;
         }
         Some(Self { id: arn.to_owned(), arn: Some(arn.to_owned()), name: Some(name.to_owned()) })
@@ -99,8 +114,17 @@ impl Function {
         let name = name.split(':').next().unwrap_or_default();
         let qualifier = self.qualifier().filter(|qualifier| *qualifier != "$LATEST");
         let whole = qualifier.map_or_else(|| name.to_owned(), |alias| format!("{name}-{alias}"));
-        words(&whole)
+        match words(&whole) {
+            bare if bare.is_empty() => "function".to_owned(),
+            short => short,
+        }
     }
+}
+
+/// What a part of an ARN is made of. A region becomes a part of a host that is sent credentials'
+/// signatures: nothing in it may end the name.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_$".contains(&b))
 }
 
 /// `OrdersFunction` is `orders-function`.
@@ -117,12 +141,26 @@ fn words(name: &str) -> String {
     words
 }
 
+/// A path that no route can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoPath {
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    #[error("`{0}` is no base path")]
+    Prefix(String),
+}
+
 /// What a route of the file takes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Takes {
     Path(String),
     Prefix(String),
     Everything,
+}
+
+/// Whether a text can be the method of a route; one with a hole in it cannot.
+pub(super) fn is_method(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 impl Operation {
@@ -137,14 +175,20 @@ impl Operation {
     }
 
     /// What it takes, with its prefix. A root below a stage is asked for with and without a slash.
-    pub(super) fn takes(&self) -> Result<Vec<Takes>, PatternError> {
+    pub(super) fn takes(&self) -> Result<Vec<Takes>, NoPath> {
         let prefix = &self.prefix;
+        let is_plain = |pattern: Pattern| pattern.names().next().is_none();
+        if !prefix.is_empty() && !Pattern::parse(prefix).is_ok_and(is_plain) {
+            return Err(NoPath::Prefix(prefix.clone()));
+        }
         let path = match &self.path {
             Path::Default if prefix.is_empty() => return Ok(vec![Takes::Everything]),
             Path::Default => return Ok(vec![Takes::Prefix(prefix.clone())]),
-            Path::Of(path) => format!("{prefix}{path}"),
+            Path::Of(path) => {
+                Pattern::parse(path)?;
+                format!("{prefix}{path}")
+            }
         };
-        Pattern::parse(&path)?;
         if !prefix.is_empty() && path.strip_suffix('/') == Some(prefix) {
             return Ok(vec![Takes::Path(prefix.clone()), Takes::Path(path)]);
         }
@@ -175,7 +219,14 @@ mod tests {
         assert_eq!(function.short(), "order-items-x-live");
         let bare = Function::of_arn("arn:aws:lambda:eu-west-1:111122223333:function:f").unwrap();
         assert_eq!((bare.qualifier(), bare.short().as_str()), (None, "f"));
-        for odd in ["arn:aws:sqs:us-east-1:1:q", "f", "arn:aws:lambda:r:1:function:a:b:c"] {
+        for odd in [
+            "arn:aws:sqs:us-east-1:1:q",
+            "f",
+            "arn:aws:lambda:r:1:function:a:b:c",
+            "arn:aws:lambda:evil.example/?x=:1:function:a",
+            "arn:aws:lambda:evil.example#:1:function:a",
+            "arn:aws:lambda:r:\n[x]:function:a",
+        ] {
             assert_eq!(Function::of_arn(odd), None, "{odd}");
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::import::integration::resource;
 use crate::cli::import::intrinsics::Words;
-use crate::cli::import::operation::{Found, Function, Leads};
+use crate::cli::import::operation::{Found, Function, Leads, is_word};
 
 /// How many aliases of aliases are followed.
 const FAR_ENOUGH: usize = 4;
@@ -40,6 +40,11 @@ impl<'t> Template<'t> {
         of.get(key).unwrap_or(&self.globals[kind][key])
     }
 
+    /// A table of a SAM resource, and what `Globals` says, which SAM merges key by key.
+    pub(super) fn properties<'v>(&'v self, of: &'v Value, kind: &str, key: &str) -> [&'v Value; 2] {
+        [&of[key], &self.globals[kind][key]]
+    }
+
     /// The logical id that a `Ref` or `Fn::GetAtt` names.
     pub(super) fn named(&self, value: &Value) -> Option<String> {
         let text = self.words.text(value)?;
@@ -67,8 +72,7 @@ impl<'t> Template<'t> {
                 (None, None) => self.described(&of, None, Some(alias)),
             };
         }
-        let named =
-            self.words.text(&properties["FunctionName"]).filter(|name| !name.contains("${"));
+        let named = self.words.text(&properties["FunctionName"]).filter(|name| is_word(name));
         self.described(name, named, qualifier)
     }
 
@@ -80,7 +84,8 @@ impl<'t> Template<'t> {
             let (region, account) = (pseudo("AWS::Region")?, pseudo("AWS::AccountId")?);
             let partition = pseudo("AWS::Partition")?;
             let name = name.as_deref()?;
-            Some(format!("arn:{partition}:lambda:{region}:{account}:function:{name}{behind}"))
+            let arn = format!("arn:{partition}:lambda:{region}:{account}:function:{name}{behind}");
+            Function::of_arn(&arn).and(Some(arn))
         };
         Function { id: format!("{id}{behind}"), arn: arn(), name }
     }
@@ -99,6 +104,9 @@ impl<'t> Template<'t> {
             {
                 describe(function);
             }
+        }
+        for id in self.resources.keys().filter(|id| id.starts_with("Fn::")) {
+            found.lost.push(format!("what `{id}` unfolds to"));
         }
         for (function, open) in self.with_url() {
             if open {

@@ -76,7 +76,9 @@ impl Urls {
 
     fn put(&mut self, name: &str, url: &str, open: bool) {
         let url = url.trim_end_matches('/').to_owned();
-        self.0.insert(name.to_owned(), Known { url, open });
+        if !url.is_empty() {
+            self.0.insert(name.to_owned(), Known { url, open });
+        }
     }
 
     /// The URL of a function, and its ARN where that is told here. An ARN must be the very same:

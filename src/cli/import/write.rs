@@ -187,7 +187,8 @@ fn send(text: &mut String, begin: &str, prefix: &str, target: &str, within: Opti
         let _ = writeln!(text, "{begin}strip_prefix = {}", quoted(prefix));
     }
     let _ = writeln!(text, "{begin}target = {}", quoted(target));
-    if let Some(within) = within {
+    // In no time nothing is done: `check` refuses it.
+    if let Some(within) = within.filter(|within| *within > 0) {
         let time =
             if within % 1000 == 0 { format!("{}s", within / 1000) } else { format!("{within}ms") };
         let _ = writeln!(text, "{begin}response_head = \"{time}\"");
@@ -199,11 +200,18 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
-/// Text of others for a comment, which ends with its line, and for a terminal.
+/// Text of others for a comment, which ends with its line, and for a terminal. Marks that turn
+/// the direction of what follows would let a comment look like a line of the file.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
+        .flat_map(|c| if is_odd(c) { c.escape_debug().collect() } else { vec![c] })
         .collect()
+}
+
+fn is_odd(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
 }
 
 #[cfg(test)]
@@ -214,5 +222,6 @@ mod tests {
     fn what_others_wrote_stays_in_its_string_and_its_comment() {
         assert_eq!(quoted("a\"\n[x]\u{7f}"), r#""a\"\n[x]\u007F""#);
         assert_eq!(plain("a\nadmin = false\u{1b}[31m"), "a\\nadmin = false\\u{1b}[31m");
+        assert_eq!(plain("é\u{202e}a\u{2028}"), "é\\u{202e}a\\u{2028}");
     }
 }
