@@ -58,8 +58,8 @@ async fn call(config: &Config, stores: Stores, single: Single, include: bool) ->
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
     let metrics = Metrics::new(Clock::system().now()).target(&target.name); // nobody reads them
-    let upstream = Upstream::new(Arc::clone(target), store, Clock::system(), metrics);
-    let exit = match upstream.send_single(&clients, single).await {
+    let upstream = Upstream::new(Arc::clone(target), &clients, store, Clock::system(), metrics);
+    let exit = match upstream.send_single(single).await {
         Ok(answer) => show(answer, include).await,
         Err(rejection) => {
             complain(&rejection, Some(rejection.hint()));

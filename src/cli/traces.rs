@@ -56,10 +56,10 @@ impl Traces {
     /// Sends from now on, by the client of this configuration. To be called on the runtime.
     pub(super) fn begin(&self, config: &Config) -> Result<(), SetupError> {
         let Some(exporter) = &self.exporter else { return Ok(()) };
-        let client = crate::net::Clients::new(config)?.pooled();
+        let clients = crate::net::Clients::new(config)?;
         let runtime = tokio::runtime::Handle::current();
         exporter.send_by(Box::new(move |request| {
-            let sending = runtime.spawn(sending::ask(client.clone(), request));
+            let sending = runtime.spawn(sending::ask(clients.clone(), request));
             Box::pin(async move { sending.await? })
         }));
         Ok(())
@@ -78,12 +78,11 @@ mod sending {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use http::header::HOST;
-    use http::{HeaderValue, Request, Response};
+    use http::{Request, Response};
     use http_body_util::{BodyExt, Full, Limited};
     use tower::BoxError;
 
-    use crate::net::Client;
+    use crate::net::Clients;
 
     /// A collector answers at once; what it does not take in this time is lost.
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,16 +91,11 @@ mod sending {
 
     #[allow(clippy::disallowed_methods)] // it is bounded
     pub(super) async fn ask(
-        client: Client<Full<Bytes>>,
+        clients: Clients,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, BoxError> {
-        let mut request = request.map(Full::new);
-        if let Some(authority) = request.uri().authority() {
-            let host = HeaderValue::from_str(authority.as_str())?;
-            request.headers_mut().insert(HOST, host); // our clients add none
-        }
         let asked = async {
-            let (head, body) = client.request(request).await?.into_parts();
+            let (head, body) = clients.send(request.map(Full::new)).await?.into_parts();
             let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };

@@ -5,21 +5,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Uri;
+use http_body::Body;
+use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::Connection;
 use prometheus::IntCounter;
-use tower::Service;
+use tower::{BoxError, Service, ServiceExt};
 
 use crate::config::{Config, Upstream};
 use crate::net::error::ConnectError;
-use crate::net::history::History;
-use crate::net::tcp::Tcp;
+use crate::net::pool::Connection;
+use crate::net::tcp::{Tcp, Written};
 use crate::net::tls::{self, SetupError};
 use crate::net::way::Way;
 
 /// What a connection is made of.
 pub(super) type Stream = MaybeHttpsStream<Tcp>;
+
+/// What is read ahead of a client that takes its answer slowly, and how large the head of an
+/// answer may be. hyper's own 408 KiB would be a gigabyte for a thousand slow clients.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// Opens connections to targets and to the sources of credentials.
 #[derive(Clone, Debug)]
@@ -57,6 +63,34 @@ impl Connector {
     pub(super) fn counted(self, opened: IntCounter) -> Self {
         Self { opened: Some(opened), ..self }
     }
+
+    /// A connection to the host of `to` that is ready for requests.
+    pub(super) async fn open<B>(&self, to: Uri) -> Result<Connection<B>, ConnectError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let stream = self.clone().oneshot(to).await?;
+        let written = written(&stream);
+        let unready = |error: hyper::Error| ConnectError::Other(error.into());
+        let shaking = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(stream).await;
+        let (mut sender, connection) = shaking.map_err(unready)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+            }
+        });
+        sender.ready().await.map_err(unready)?;
+        Ok(Connection { sender, written })
+    }
+}
+
+fn written(stream: &Stream) -> Written {
+    let tcp = match stream {
+        MaybeHttpsStream::Http(tcp) => tcp,
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner(),
+    };
+    tcp.written().clone()
 }
 
 impl Service<Uri> for Connector {
@@ -75,7 +109,6 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             match tokio::time::timeout(deadline, opened).await {
                 Ok(Ok(opened)) => {
-                    settle_handshake(&opened);
                     if let Some(count) = count {
                         count.inc();
                     }
@@ -85,14 +118,5 @@ impl Service<Uri> for Connector {
                 Err(_elapsed) => Err(ConnectError::TimedOut(deadline)),
             }
         })
-    }
-}
-
-/// What TLS has written is no part of a request.
-fn settle_handshake(stream: &Stream) {
-    let mut extras = http::Extensions::new();
-    stream.connected().get_extras(&mut extras);
-    if let Some(history) = extras.get::<History>() {
-        history.settle();
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tower::BoxError;
 
+use crate::net::pool::CameOn;
 use crate::net::resolve::Unresolved;
 
 /// Why there is no connection.
@@ -50,20 +51,32 @@ impl ConnectError {
     }
 }
 
-impl From<hyper_util::client::legacy::Error> for ConnectError {
-    fn from(error: hyper_util::client::legacy::Error) -> Self {
-        // The client keeps the connector's error as its source, and cannot give it away.
-        let found = causes(&error).find_map(|cause| cause.downcast_ref::<Self>());
-        match found {
-            Some(Self::Dns(_)) => Self::Dns(Box::new(error)),
-            Some(Self::Refused(_)) => Self::Refused(Box::new(error)),
-            Some(Self::TimedOut(limit)) => Self::TimedOut(*limit),
-            Some(Self::Certificate(_)) => Self::Certificate(Box::new(error)),
-            Some(Self::Tls(_)) => Self::Tls(Box::new(error)),
-            Some(Self::Proxy(_)) => Self::Proxy(Box::new(error)),
-            Some(Self::Other(_)) | None => Self::Other(Box::new(error)),
-        }
-    }
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Not a byte was sent.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke before the head of an answer was there.
+    #[error("the connection broke")]
+    Broken {
+        /// What broke it.
+        #[source]
+        cause: hyper::Error,
+        /// Whether it had been kept.
+        came_on: CameOn,
+        /// How much of the request the target may have.
+        sent: Sent,
+    },
+}
+
+/// How much of a request has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Not a byte.
+    Nothing,
+    /// Perhaps all of it.
+    Some,
 }
 
 enum Kind {

@@ -3,7 +3,8 @@
 mod client;
 mod connect;
 mod error;
-mod history;
+mod pool;
+mod received;
 mod resolve;
 mod sdk;
 mod tcp;
@@ -12,8 +13,10 @@ mod tests;
 mod tls;
 mod way;
 
-pub use client::{CameOn, Client, Clients, mark_answered, was_kept, was_unwritten};
+pub use client::Clients;
 pub use connect::Connector;
-pub use error::ConnectError;
+pub use error::{ConnectError, SendError, Sent};
+pub use pool::{CameOn, Pool, Reuse};
+pub use received::Received;
 pub use sdk::sdk_client;
 pub use tls::SetupError;

@@ -11,10 +11,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
 
-use crate::net::client::Client;
+use crate::net::client;
 use crate::net::connect::Connector;
 
 /// DNS, TCP and TLS where the SDK names no limit of its own.
@@ -55,22 +53,19 @@ impl Limits {
 
 #[derive(Clone, Debug)]
 struct Sender {
-    client: Client<SdkBody>,
+    connector: Connector,
     read: Duration,
 }
 
 impl Sender {
     fn new(connector: &Connector, limits: Limits) -> Self {
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .build(connector.within(limits.connect));
-        Self { client, read: limits.read }
+        Self { connector: connector.within(limits.connect), read: limits.read }
     }
 
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request =
             request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-        let answer = tokio::time::timeout(self.read, self.client.request(request))
+        let answer = tokio::time::timeout(self.read, client::send(&self.connector, request))
             .await
             .map_err(|elapsed| ConnectorError::timeout(elapsed.into()))?
             .map_err(|error| ConnectorError::io(error.into()))?;

@@ -1,8 +1,10 @@
-//! A TCP connection that keeps its [`History`], and on which a single buffer leaves by `send`: TLS
-//! hands its records over as a list of one, and the kernel takes longer over a `writev`.
+//! A TCP connection that counts what is [`Written`], and on which a single buffer leaves by `send`:
+//! TLS hands its records over as a list of one, and the kernel takes longer over a `writev`.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -10,32 +12,47 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::net::history::History;
-
 /// A TCP connection.
 #[derive(Debug)]
 pub struct Tcp {
     stream: TokioIo<TcpStream>,
-    history: History,
+    written: Written,
 }
 
-impl Tcp {
-    pub(super) fn new(stream: TokioIo<TcpStream>) -> Self {
-        Self { stream, history: History::begin() }
+/// How many bytes were handed to the kernel, TLS and all.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(Arc<AtomicU64>);
+
+impl Written {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One task at a time writes to a connection.
+    fn add(&self, bytes: usize) {
+        self.0.store(self.bytes() + bytes as u64, Ordering::Relaxed);
     }
 }
 
 impl Tcp {
+    pub(super) fn new(stream: TokioIo<TcpStream>) -> Self {
+        Self { stream, written: Written::default() }
+    }
+
+    pub(super) fn written(&self) -> &Written {
+        &self.written
+    }
+
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
-            self.history.wrote(*bytes);
+            self.written.add(*bytes);
         }
     }
 }
 
 impl Connection for Tcp {
     fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.history.clone())
+        self.stream.connected()
     }
 }
 

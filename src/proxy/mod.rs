@@ -17,6 +17,7 @@ mod trace;
 mod upstream;
 mod validate;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ use crate::proxy::guard::Admitted;
 use crate::proxy::headers::Outgoing;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::mirror::Mirrors;
-use crate::proxy::upstream::{Doors, Others, Outlet, Senders};
+use crate::proxy::upstream::{Doors, Others, Outlet};
 use crate::telemetry::{Telemetry, traces};
 
 /// How long early requests wait for the first credentials: a pod's agent takes seconds.
@@ -68,7 +69,7 @@ struct Served {
     outlets: Vec<Outlet>,
     mirrors: Mirrors,
     observer: Arc<Observer>,
-    senders: Senders,
+    clients: Clients,
     gates: Gates,
     budget: Budget,
 }
@@ -141,7 +142,8 @@ impl Proxy {
         };
         let version = request.version;
         let span = exchange.record.span.clone();
-        let passed = self.pass(&served, &mut request, &mut exchange).instrument(span).await;
+        let passed = self.pass(&served, &mut request, &mut exchange); // large: pinned, not moved
+        let passed = pin!(passed).instrument(span).await;
         let cors = exchange.cors.take();
         let mut answer = match passed {
             Ok((answer, silence)) => {
@@ -214,14 +216,14 @@ impl Proxy {
         };
         let doors = Doors { gates: &served.gates, route: index, permit };
         let attempts = &mut record.attempts;
-        let mut answer = outlet.send(&served.senders, &mut outgoing, attempts, doors).await?;
+        let mut answer = outlet.send(&mut outgoing, attempts, doors).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Rejection::UpstreamSwitched); // nobody asked for that
         }
         record.answered(answer.status(), answer.headers());
         if let Some(mirror) = served.mirrors.of_route(index) {
             let answered = (route.destination.target(record.attempts.target), &mut answer);
-            mirror.begin(&served.senders, outgoing, request.uri.path(), answered);
+            mirror.begin(outgoing, request.uri.path(), answered);
         }
         headers::incoming(answer.headers_mut(), &route.response_headers);
         *answer.version_mut() = Version::HTTP_11; // an answer's version is its sender's
@@ -272,12 +274,13 @@ impl Served {
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), telemetry);
         let gates = Gates::of(&config, None);
-        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known: Vec::new() };
+        let (made, known) = (Vec::new(), Vec::new());
+        let mut making = Making { clients, stores, clock, telemetry, made, known };
         Self {
             outlets: making.of_routes(&config),
             mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), None),
             observer: Arc::new(observer),
-            senders: Senders::new(clients),
+            clients: clients.clone(),
             gates,
             budget: Budget::new(config.limits.buffered_bodies),
             config,
@@ -293,21 +296,27 @@ impl Served {
     ) -> Self {
         let observer = Observer::new(Arc::clone(&config), self.observer.telemetry());
         let gates = Gates::of(&config, Some(&self.gates));
-        let known = self.outlets.iter().flat_map(Outlet::upstreams);
-        let known = known.chain(self.mirrors.upstreams()).cloned().collect();
-        let telemetry = self.observer.telemetry();
-        let mut making = Making { stores, clock, telemetry, made: Vec::new(), known };
+        let known = match clients {
+            Some(_) => Vec::new(), // their connections are the old clients'
+            None => self.upstreams().cloned().collect(),
+        };
+        let (clients, telemetry) = (clients.unwrap_or(&self.clients), self.observer.telemetry());
+        let mut making = Making { clients, stores, clock, telemetry, made: Vec::new(), known };
         self.budget.resize(config.limits.buffered_bodies);
         let before = Some(&self.mirrors);
         Self {
             outlets: making.of_routes(&config),
             mirrors: Mirrors::of(&gates, &observer, |target| making.of(target), before),
             observer: Arc::new(observer),
-            senders: clients.map_or_else(|| self.senders.clone(), Senders::new),
+            clients: clients.clone(),
             gates,
             budget: self.budget.clone(),
             config,
         }
+    }
+
+    fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.outlets.iter().flat_map(Outlet::upstreams).chain(self.mirrors.upstreams())
     }
 
     /// An answer of ours, once the client can hear it.
@@ -322,6 +331,7 @@ impl Served {
 
 /// Upstreams in the making: one for each distinct target. Known ones are kept.
 struct Making<'m> {
+    clients: &'m Clients,
     stores: &'m Stores,
     clock: &'m Clock,
     telemetry: &'m Telemetry,
@@ -346,8 +356,8 @@ impl Making<'_> {
             return Arc::clone(upstream);
         }
         let metrics = self.telemetry.metrics.target(&target.name);
-        let upstream = Upstream::new(Arc::clone(target), store, self.clock.clone(), metrics);
-        let upstream = Arc::new(upstream);
+        let (target, clock) = (Arc::clone(target), self.clock.clone());
+        let upstream = Arc::new(Upstream::new(target, self.clients, store, clock, metrics));
         self.made.push(Arc::clone(&upstream));
         upstream
     }

@@ -65,7 +65,7 @@ pub enum Rejection {
     #[error("the body broke off or is malformed")]
     BodyBroken(#[source] hyper::Error),
     #[error("the body broke off or is malformed")]
-    StreamBroken(#[source] hyper_util::client::legacy::Error),
+    StreamBroken(#[source] hyper::Error),
     #[error("`x-amz-content-sha256` is not a SHA-256 in hex")]
     InvalidDigest,
     #[error("the request lacks what the route asks for")]
@@ -85,9 +85,9 @@ pub enum Rejection {
     #[error("the target did not answer in time")]
     ResponseTimeout,
     #[error("the target closed the connection before it answered")]
-    UpstreamClosed(#[source] hyper_util::client::legacy::Error),
+    UpstreamClosed(#[source] hyper::Error),
     #[error("the target's answer is not HTTP")]
-    UpstreamMalformed(#[source] hyper_util::client::legacy::Error),
+    UpstreamMalformed(#[source] hyper::Error),
     #[error("the target switched to another protocol")]
     UpstreamSwitched,
     #[error("the rewritten request is no valid HTTP")]

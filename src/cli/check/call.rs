@@ -170,7 +170,7 @@ async fn send(
     let Ok(uri) = format!("{proxy}{path}").parse() else { return Exit::Failure };
     *request.uri_mut() = uri;
     let began = Instant::now();
-    let answer = match clients.fresh::<Empty<Bytes>>().request(request).await {
+    let answer = match clients.send(request).await {
         Ok(answer) => answer,
         Err(error) => {
             complain(&error, None);

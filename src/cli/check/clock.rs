@@ -56,12 +56,10 @@ impl Judges {
         };
         let clock = Clock::system();
         let before = clock.now();
-        let answered = clients.fresh::<Empty<Bytes>>().request(request);
+        let answered = clients.send(request);
         let answer = match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                return unknown(format!("{host}: {}", crate::net::ConnectError::from(error)));
-            }
+            Ok(Err(error)) => return unknown(format!("{host}: {error}")),
             Err(_elapsed) => return unknown(format!("{host} did not answer")),
         };
         let round_trip = clock.now().duration_since(before).unwrap_or_default();

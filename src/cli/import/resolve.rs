@@ -87,10 +87,10 @@ async fn in_region(
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
     let metrics = Metrics::new(Clock::system().now()).target(&target.name); // nobody reads them
-    let lambda = Upstream::new(Arc::clone(target), store, Clock::system(), metrics);
+    let lambda = Upstream::new(Arc::clone(target), &clients, store, Clock::system(), metrics);
     let mut outcome = Ok(());
     for function in functions {
-        match ask(&lambda, &clients, function).await {
+        match ask(&lambda, function).await {
             Ok(Ok(config)) => urls.learn(&config),
             Ok(Err(why)) => lost.push(format!("`{}`: {why}", function.id)),
             Err(rejection) => {
@@ -107,7 +107,6 @@ async fn in_region(
 /// The URL of one, or what Lambda says instead.
 async fn ask(
     lambda: &Upstream,
-    clients: &Clients,
     function: &Function,
 ) -> Result<Result<UrlConfig, String>, Rejection> {
     let name = function.name.as_deref().unwrap_or_default();
@@ -123,7 +122,7 @@ async fn ask(
         body: Bytes::new(),
         patience: PATIENCE,
     };
-    let answer = lambda.send_single(clients, single).await?;
+    let answer = lambda.send_single(single).await?;
     let status = answer.status();
     #[allow(clippy::disallowed_methods)] // bounded by `Limited`
     let collected = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;

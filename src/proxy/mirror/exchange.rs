@@ -12,7 +12,7 @@ use crate::config::{Comparison, Target};
 use crate::proxy::mirror::compare::{Bodies, Difference, Head, bodies, heads};
 use crate::proxy::mirror::report::{self, Failure, Request};
 use crate::proxy::mirror::{Admitted, COMPARED_BYTES, Mirror};
-use crate::proxy::upstream::{Attempts, Copied, Outgoing, Senders, TargetBody};
+use crate::proxy::upstream::{Attempts, Copied, Outgoing, TargetBody};
 use crate::telemetry::metrics::Mirrored;
 
 /// How long a mirrored request may take, its answer read and both compared.
@@ -49,14 +49,14 @@ enum Verdict {
 
 impl Mirror {
     /// Sends the request and compares the answers; what came of it is logged, and given.
-    pub(super) async fn run(self: &Arc<Self>, senders: &Senders, exchange: Exchange) -> Mirrored {
+    pub(super) async fn run(self: &Arc<Self>, exchange: Exchange) -> Mirrored {
         let Exchange { outgoing, admitted, target, path, original } = exchange;
         let Admitted { _places, body } = admitted;
         let deadline = Instant::now() + LONGEST;
         let request = Request { method: outgoing.method.clone(), path, target };
         let copied = original.as_ref().is_some_and(|original| original.body.is_some());
         let answered = async {
-            let answer = self.send(senders, outgoing).await?;
+            let answer = self.send(outgoing).await?;
             drop(body); // it has left
             let (head, body) = answer.into_parts();
             let copied = copied.then(|| self.copied());
@@ -76,13 +76,9 @@ impl Mirror {
         self.tell(verdict, &request)
     }
 
-    async fn send(
-        &self,
-        senders: &Senders,
-        mut outgoing: Outgoing<'static>,
-    ) -> Result<Response<TargetBody>, Failure> {
+    async fn send(&self, mut outgoing: Outgoing<'static>) -> Result<Response<TargetBody>, Failure> {
         let mut attempts = Attempts::default();
-        let sent = self.upstream.send(senders, &mut outgoing, &mut attempts).await;
+        let sent = self.upstream.send(&mut outgoing, &mut attempts).await;
         let answer = sent.map_err(|rejection| Failure::of(&rejection))?;
         match attempts.refused {
             Some(forbidden) => Err(Failure::new(forbidden.code(), "the service refused it (403)")),

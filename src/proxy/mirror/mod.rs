@@ -23,7 +23,7 @@ use crate::proxy::mirror::exchange::{Exchange, Original};
 use crate::proxy::mirror::report::{Failure, Failures};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::below_another;
-use crate::proxy::upstream::{Copied, Others, Outgoing, Senders, TargetBody, Upstream};
+use crate::proxy::upstream::{Copied, Others, Outgoing, TargetBody, Upstream};
 use crate::telemetry::metrics::{MirrorMetrics, Mirrored};
 
 /// Mirrored requests under way in the process.
@@ -128,7 +128,6 @@ impl Mirror {
     /// the client's, from the target that `outgoing` went to; a copy is taken of it as it passes.
     pub(super) fn begin(
         self: &Arc<Self>,
-        senders: &Senders,
         outgoing: Outgoing<'_>,
         path: &str,
         (target, answer): (&Arc<Target>, &mut Response<TargetBody>),
@@ -150,10 +149,10 @@ impl Mirror {
             outgoing,
             admitted,
         };
-        let (mirror, senders) = (Arc::clone(self), senders.clone());
+        let mirror = Arc::clone(self);
         tokio::spawn(async move {
             tokio::task::yield_now().await; // the answer goes first
-            let came = mirror.run(&senders, exchange).await;
+            let came = mirror.run(exchange).await;
             mirror.metrics.observe(came);
         });
     }

@@ -1,16 +1,14 @@
 //! One signed send, and what is known of it afterwards.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Error;
 use tracing::Instrument;
 
 use crate::clock::Moment;
-use crate::net::{CameOn, Client, ConnectError, mark_answered, was_kept, was_unwritten};
+use crate::net::{CameOn, Received, Reuse, SendError, Sent};
 use crate::proxy::body::{SentBody, StreamError};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::{Attempts, Outgoing, Upstream};
@@ -27,21 +25,18 @@ pub(super) struct Signed {
 
 /// The head of an answer.
 pub(super) struct Answered {
-    pub(super) response: Response<Incoming>,
+    pub(super) response: Response<Received<SentBody>>,
     pub(super) signed: Signed,
 }
 
 /// A send without an answer.
-pub(super) struct Failed {
-    error: Error,
-    sent: Instant,
-}
+pub(super) struct Failed(SendError);
 
 impl Upstream {
     /// One signed send. The signature is made anew each time, for a signature ages.
     pub(super) async fn attempt(
         &self,
-        client: &Client<SentBody>,
+        reuse: Reuse,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
     ) -> Result<Result<Answered, Failed>, Rejection> {
@@ -51,23 +46,24 @@ impl Upstream {
         let span = traces::attempt(&self.target.name, attempts.count);
         let began = Instant::now();
         let moment = self.clock.look();
-        let request = self.sign(outgoing, &credentials, moment)?;
+        let request = self.sign(outgoing, &credentials, moment);
         let sent = Instant::now();
         self.metrics.sent(attempts.count, sent - began);
         attempts.signing += sent - began;
         attempts.count += 1;
-        let limit = outgoing.timeouts.response_head;
-        let answer = client.request(request).instrument(span.clone());
-        let came = match tokio::time::timeout(limit, answer).await {
+        let limit = tokio::time::Instant::from_std(sent) + outgoing.timeouts.response_head;
+        let answer = pin!(self.pool.send(request, reuse)); // large: pinned, not moved
+        let answer = answer.instrument(span.clone());
+        let came = match tokio::time::timeout_at(limit, answer).await {
             Err(_elapsed) => Err(Rejection::ResponseTimeout),
-            Ok(Ok(mut response)) => {
-                if mark_answered(&mut response, sent) == CameOn::Kept {
+            Ok(Ok((response, came_on))) => {
+                if came_on == CameOn::Kept {
                     self.metrics.reused();
                 }
                 let signed = Signed { credentials, moment, sent };
                 Ok(Ok(Answered { response, signed }))
             }
-            Ok(Err(error)) => Ok(Err(Failed { error, sent })),
+            Ok(Err(error)) => Ok(Err(Failed(error))),
         };
         let head = head(&came);
         self.metrics.observe(&outgoing.method, head, sent.elapsed());
@@ -80,7 +76,7 @@ impl Upstream {
         outgoing: &mut Outgoing<'_>,
         credentials: &SigningCredentials,
         moment: Moment,
-    ) -> Result<Request<SentBody>, Rejection> {
+    ) -> Request<SentBody> {
         let mut headers = outgoing.headers();
         let body = outgoing.payload.body().unwrap_or(SentBody::Empty);
         let unsigned = Unsigned {
@@ -94,18 +90,10 @@ impl Upstream {
         self.signer.sign(unsigned, credentials, moment.time);
         let mut request = Request::new(body);
         *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = self.uri(outgoing.sent.clone())?;
+        *request.uri_mut() = Uri::from(outgoing.sent.clone());
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
-        Ok(request)
-    }
-
-    fn uri(&self, sent: PathAndQuery) -> Result<Uri, Rejection> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(if self.target.tls { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(self.target.authority.clone());
-        parts.path_and_query = Some(sent);
-        Uri::from_parts(parts).map_err(|cause| Rejection::Unsendable(cause.into()))
+        request
     }
 }
 
@@ -115,9 +103,11 @@ impl Outgoing<'_> {
         self.payload.held_length().is_some()
     }
 
-    /// The headers of one send; what is sent once needs no copy of them.
+    /// The headers of one send; what is sent once leaves no copy of them. The copy has no room for
+    /// a signature, so that it is what stays.
     fn headers(&mut self) -> HeaderMap {
-        if self.is_held() { self.headers.clone() } else { std::mem::take(&mut self.headers) }
+        let stays = if self.is_held() { self.headers.clone() } else { HeaderMap::new() };
+        std::mem::replace(&mut self.headers, stays)
     }
 
     /// Whether a second send does no harm: nothing of the first has left, or the connection was a
@@ -139,47 +129,38 @@ fn head(came: &Result<Result<Answered, Failed>, Rejection>) -> Head {
 impl Failed {
     /// Its kind in a word, for the metrics.
     fn kind(&self) -> &'static str {
-        if client_fault(&self.error).is_some() {
-            return "body_broken";
+        match &self.0 {
+            SendError::Connect(_) => "connect_failed",
+            SendError::Broken { cause, .. } if client_fault(cause).is_some() => "body_broken",
+            SendError::Broken { .. } => "upstream_closed",
         }
-        if self.error.is_connect() { "connect_failed" } else { "upstream_closed" }
     }
 
     fn may_be_followed(&self, method: &Method) -> bool {
-        if self.error.is_connect() {
-            return false;
+        match &self.0 {
+            SendError::Connect(_) => false,
+            SendError::Broken { sent: Sent::Nothing, .. } => true,
+            SendError::Broken { came_on, .. } => method.is_idempotent() && *came_on == CameOn::Kept,
         }
-        was_unwritten(&self.error) || (method.is_idempotent() && was_kept(&self.error, self.sent))
     }
 
     pub(super) fn into_rejection(self) -> Rejection {
-        match client_fault(&self.error) {
-            Some(StreamError::Silent) => return Rejection::BodyTimeout,
-            Some(StreamError::TooLarge { limit }) => {
-                return Rejection::BodyTooLarge { limit: *limit };
-            }
-            Some(StreamError::Broken(_)) => return Rejection::StreamBroken(self.error),
-            None => {}
-        }
-        if self.error.is_connect() {
-            return Rejection::Connect(ConnectError::from(self.error));
-        }
-        match hyper_cause(&self.error) {
-            Some(cause) if cause.is_parse() => Rejection::UpstreamMalformed(self.error),
-            _ => Rejection::UpstreamClosed(self.error),
+        let cause = match self.0 {
+            SendError::Connect(error) => return Rejection::Connect(error),
+            SendError::Broken { cause, .. } => cause,
+        };
+        match client_fault(&cause) {
+            Some(StreamError::Silent) => Rejection::BodyTimeout,
+            Some(StreamError::TooLarge { limit }) => Rejection::BodyTooLarge { limit: *limit },
+            Some(StreamError::Broken(_)) => Rejection::StreamBroken(cause),
+            None if cause.is_parse() => Rejection::UpstreamMalformed(cause),
+            None => Rejection::UpstreamClosed(cause),
         }
     }
 }
 
-fn hyper_cause(error: &Error) -> Option<&hyper::Error> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
 /// The client's own fault, where its body was on its way through.
-fn client_fault(error: &Error) -> Option<&StreamError> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-fn causes<'e>(error: &'e Error) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| (**cause).source())
+fn client_fault(error: &hyper::Error) -> Option<&StreamError> {
+    let first = std::error::Error::source(error);
+    std::iter::successors(first, |cause| (**cause).source()).find_map(|cause| cause.downcast_ref())
 }

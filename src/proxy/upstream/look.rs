@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::net::Received;
+use crate::proxy::body::SentBody;
 use crate::proxy::upstream::copy::{Copied, Copying};
 
 /// The service's error bodies have some hundred bytes.
@@ -27,12 +28,12 @@ const DRAIN_BYTES: usize = 64 * 1024;
 pub struct TargetBody {
     /// What was looked at and has to go first.
     seen: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
-    rest: Incoming,
+    rest: Received<SentBody>,
     copying: Option<Box<Copying>>,
 }
 
 impl TargetBody {
-    pub(super) fn new(rest: Incoming) -> Self {
+    pub(super) fn new(rest: Received<SentBody>) -> Self {
         Self { seen: VecDeque::new(), rest, copying: None }
     }
 

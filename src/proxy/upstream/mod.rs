@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 
 pub(super) use copy::Copied;
 pub use forbidden::Forbidden;
@@ -26,7 +26,7 @@ pub(super) use split::{Doors, Outlet};
 use crate::clock::Clock;
 use crate::config::{ExchangeTimeouts, Retries, Target};
 use crate::credentials::Store;
-use crate::net::{Client, Clients};
+use crate::net::{Clients, Pool, Reuse};
 use crate::proxy::body::{Payload, SentBody};
 use crate::proxy::rejection::{PROXY_STATUS, Rejection};
 use crate::proxy::route::on_the_wire;
@@ -49,6 +49,7 @@ const WITHOUT_HURRY: ExchangeTimeouts = ExchangeTimeouts {
 #[derive(Debug)]
 pub struct Upstream {
     target: Arc<Target>,
+    pool: Pool<SentBody>,
     signer: Signer,
     credentials: Store,
     clock: Clock,
@@ -56,19 +57,6 @@ pub struct Upstream {
     notices: Notices,
     reach: Reach,
     metrics: TargetMetrics,
-}
-
-/// The clients that send: one with kept connections, one that opens a new one each time.
-#[derive(Clone, Debug)]
-pub(super) struct Senders {
-    pub(super) pooled: Client<SentBody>,
-    pub(super) fresh: Client<SentBody>,
-}
-
-impl Senders {
-    pub(super) fn new(clients: &Clients) -> Self {
-        Self { pooled: clients.pooled(), fresh: clients.fresh() }
-    }
 }
 
 /// A request, complete but for its signature.
@@ -112,17 +100,19 @@ pub(super) struct Attempts {
 }
 
 impl Upstream {
-    /// An upstream for `target`.
+    /// An upstream for `target`, with connections of its own.
     pub fn new(
         target: Arc<Target>,
+        clients: &Clients,
         credentials: Store,
         clock: Clock,
         metrics: TargetMetrics,
     ) -> Self {
+        let pool = clients.pool(url(&target));
         let signer = Signer::new(target.scope.clone());
         let (budget, notices) = (Budget::new(), Notices::default());
         let reach = Reach::new(Instant::now());
-        Self { target, signer, credentials, clock, budget, notices, reach, metrics }
+        Self { target, pool, signer, credentials, clock, budget, notices, reach, metrics }
     }
 
     /// Whether it reaches this target with credentials of this store.
@@ -137,32 +127,30 @@ impl Upstream {
     /// Where there are no credentials or no answer.
     pub(super) async fn send(
         &self,
-        senders: &Senders,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
     ) -> Result<Response<TargetBody>, Rejection> {
         if outgoing.retries.is_some() {
             self.budget.pay_in();
         }
-        match self.exchange(senders, outgoing, attempts).await {
+        match self.exchange(outgoing, attempts).await {
             Ok(answered) if answered.is_final(outgoing) => Ok(answered.pass()),
             Err(rejection) if outgoing.retries.is_none() => Err(rejection),
-            outcome => Box::pin(self.persist(senders, outgoing, attempts, outcome)).await,
+            outcome => Box::pin(self.persist(outgoing, attempts, outcome)).await,
         }
     }
 
     /// One attempt, and another on a new connection where a kept one was dead.
     async fn exchange(
         &self,
-        senders: &Senders,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
     ) -> Result<Answered, Rejection> {
-        match self.attempt(&senders.pooled, outgoing, attempts).await? {
+        match self.attempt(Reuse::Allowed, outgoing, attempts).await? {
             Ok(answered) => Ok(answered),
             Err(failed) if outgoing.may_follow(&failed) => {
                 attempts.resends += 1;
-                let again = self.attempt(&senders.fresh, outgoing, attempts);
+                let again = self.attempt(Reuse::Refused, outgoing, attempts);
                 Box::pin(again).await?.map_err(Failed::into_rejection)
             }
             Err(failed) => Err(failed.into_rejection()),
@@ -172,7 +160,6 @@ impl Upstream {
     /// What few requests need: a refusal looked into and mended, and the route's retries.
     async fn persist(
         &self,
-        senders: &Senders,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
         mut outcome: Result<Answered, Rejection>,
@@ -200,7 +187,7 @@ impl Upstream {
                     wait(pause, outcome).await;
                 }
             }
-            outcome = self.exchange(senders, outgoing, attempts).await;
+            outcome = self.exchange(outgoing, attempts).await;
         }
     }
 
@@ -229,6 +216,14 @@ impl Upstream {
         head.extensions.insert(forbidden);
         Looked::Refused(forbidden, Response::from_parts(head, body))
     }
+}
+
+fn url(target: &Target) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(if target.tls { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Some(target.authority.clone());
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).expect("it has all three")
 }
 
 /// What became of a refusal.
@@ -289,12 +284,7 @@ impl Upstream {
     /// # Errors
     ///
     /// Where there are no credentials or no answer.
-    pub async fn send_single(
-        &self,
-        clients: &Clients,
-        single: Single,
-    ) -> Result<Response<TargetBody>, Rejection> {
-        let senders = Senders::new(clients);
+    pub async fn send_single(&self, single: Single) -> Result<Response<TargetBody>, Rejection> {
         let mut headers = single.headers;
         headers.insert(HOST, self.target.host.clone());
         let mut outgoing = Outgoing {
@@ -307,7 +297,7 @@ impl Upstream {
             retries: None,
             others: Others::None,
         };
-        self.send(&senders, &mut outgoing, &mut Attempts::default()).await
+        self.send(&mut outgoing, &mut Attempts::default()).await
     }
 }
 

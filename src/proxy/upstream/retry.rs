@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use hyper::body::Incoming;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use crate::config::{RetriedAnswers, RetriedMethods, Retries};
@@ -86,7 +85,7 @@ fn is_worth_it(
 }
 
 /// Whether an answer is one to be tried again.
-pub(super) fn wants(retries: &Retries, answer: &http::Response<Incoming>) -> bool {
+pub(super) fn wants(retries: &Retries, answer: &http::Response<impl Sized>) -> bool {
     let by_the_service = || match retries.answers {
         RetriedAnswers::OfTheService => answer.headers().contains_key(ERROR_TYPE),
         RetriedAnswers::OfFunctionsToo => true,

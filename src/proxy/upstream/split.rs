@@ -13,7 +13,7 @@ use crate::net::ConnectError;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::below;
-use crate::proxy::upstream::{Attempts, Others, Outgoing, Senders, TargetBody, Upstream};
+use crate::proxy::upstream::{Attempts, Others, Outgoing, TargetBody, Upstream};
 use crate::routing::Turns;
 
 /// Where the requests of a route go out.
@@ -84,16 +84,13 @@ impl Outlet {
     /// Where there are no credentials or no answer.
     pub(in crate::proxy) async fn send(
         &self,
-        senders: &Senders,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
         doors: Doors<'_>,
     ) -> Result<Response<TargetBody>, Rejection> {
         match self {
-            Self::One(upstream) => upstream.send(senders, outgoing, attempts).await,
-            Self::Several(spread) => {
-                Box::pin(spread.send(senders, outgoing, attempts, doors)).await
-            }
+            Self::One(upstream) => upstream.send(outgoing, attempts).await,
+            Self::Several(spread) => Box::pin(spread.send(outgoing, attempts, doors)).await,
         }
     }
 }
@@ -121,7 +118,6 @@ impl Spread {
 
     async fn send(
         &self,
-        senders: &Senders,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
         mut doors: Doors<'_>,
@@ -135,7 +131,7 @@ impl Spread {
             outgoing.headers.insert(HOST, upstream.target.host.clone());
             let may_go_on = outgoing.is_held() && tried.count() < self.upstreams.len();
             outgoing.others = if may_go_on { Others::Left } else { Others::None };
-            let outcome = upstream.send(senders, outgoing, attempts).await;
+            let outcome = upstream.send(outgoing, attempts).await;
             let Err(Rejection::Connect(error)) = outcome else {
                 if outcome.is_ok() {
                     upstream.note_reached();

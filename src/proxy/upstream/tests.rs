@@ -29,7 +29,6 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// A target's side of the proxy, without a listener of its own.
 struct Bench {
     upstream: Arc<Upstream>,
-    senders: Senders,
     stop: CancellationToken,
 }
 
@@ -57,15 +56,14 @@ impl Bench {
         let stop = CancellationToken::new();
         tokio::spawn(stores.run(stop.clone()));
         let clients = Clients::new(&config).unwrap();
-        let senders = Senders { pooled: clients.pooled(), fresh: clients.fresh() };
         let metrics = Metrics::new(clock.now()).target(&target.name);
-        let upstream = Arc::new(Upstream::new(target, store, clock, metrics));
-        Self { upstream, senders, stop }
+        let upstream = Arc::new(Upstream::new(target, &clients, store, clock, metrics));
+        Self { upstream, stop }
     }
 
     /// Status and attempts of one request.
     fn ask(&self, method: Method) -> tokio::task::JoinHandle<(u16, Attempts)> {
-        let (upstream, senders) = (Arc::clone(&self.upstream), self.senders.clone());
+        let upstream = Arc::clone(&self.upstream);
         tokio::spawn(async move {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, upstream.target.host.clone());
@@ -80,7 +78,7 @@ impl Bench {
                 others: Others::None,
             };
             let mut attempts = Attempts::default();
-            let answer = upstream.send(&senders, &mut outgoing, &mut attempts).await;
+            let answer = upstream.send(&mut outgoing, &mut attempts).await;
             match answer {
                 Ok(answer) => {
                     answer.into_body().drain().await; // so that the connection is kept
