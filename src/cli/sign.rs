@@ -15,8 +15,8 @@ use crate::cli::{
     Environment, Exit, complain, emulate, explain, inputs, print, refuse, refuse_setup, serve, tell,
 };
 use crate::clock::Clock;
-use crate::config::Target;
 use crate::config::load::load;
+use crate::config::{Payload, Route, Target};
 use crate::credentials::Stores;
 use crate::proxy::{Rejection, choose};
 use crate::routing::host;
@@ -29,22 +29,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Subject {
     target: Arc<Target>,
     stores: Stores,
+    route: Arc<Route>,
     method: Method,
     sent: PathAndQuery,
 }
 
 pub(super) fn run(arguments: &Sign, environment: Environment) -> Exit {
-    let (headers, payload) = match typed(arguments) {
+    let (mut headers, payload) = match typed(arguments) {
         Ok(typed) => typed,
         Err(mistyped) => return mistyped.exit(),
     };
     serve::block_on(1, async move {
         match subject(arguments, environment) {
-            Ok(subject) if arguments.curl => {
-                print(curl(arguments, &subject));
-                Exit::Success
+            Ok(subject) => {
+                // As the proxy sends it: changes of headers come before the signature.
+                subject.route.request_headers.apply(&mut headers);
+                if arguments.curl {
+                    print(curl(arguments, &subject));
+                    return Exit::Success;
+                }
+                let payload = match subject.route.payload {
+                    Payload::Unsigned => PayloadHash::unsigned(),
+                    Payload::Signed | Payload::ClientDigest => payload,
+                };
+                sign(subject, headers, payload).await
             }
-            Ok(subject) => sign(subject, headers, payload).await,
             Err(exit) => exit,
         }
     })
@@ -92,8 +101,8 @@ fn of_table(
                 ));
             }
             let sent = choice.sent_to(target).map_err(unsigned)?;
-            let (target, method) = (Arc::clone(target), request.method.clone());
-            Ok(Subject { target, stores, method, sent })
+            let (target, route) = (Arc::clone(target), Arc::clone(choice.route));
+            Ok(Subject { target, stores, route, method: request.method.clone(), sent })
         }
         Err(rejection) => Err(unsigned(rejection)),
     }
@@ -155,8 +164,21 @@ fn curl(arguments: &Sign, subject: &Subject) -> String {
             method => format!("-X {method}"),
         }
     );
-    for header in &arguments.request.headers {
+    let changes = &subject.route.request_headers;
+    let stays = |header: &&String| {
+        let name = header.split(':').next().unwrap_or_default().trim();
+        let mut changed = changes.remove.iter().chain(changes.set.iter().map(|(name, _)| name));
+        !changed.any(|known| name.eq_ignore_ascii_case(known.as_str()))
+    };
+    for header in arguments.request.headers.iter().filter(stays) {
         let _ = write!(line, " -H {}", quoted(header));
+    }
+    for (name, value) in &changes.set {
+        let header = format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        let _ = write!(line, " -H {}", quoted(&header));
+    }
+    if subject.route.payload == Payload::Unsigned {
+        line.push_str(" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'");
     }
     if let Some(data) = &arguments.request.data {
         let _ = write!(line, " --data-binary {}", quoted(data));

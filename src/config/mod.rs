@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::uri::Authority;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::routing::{HostPattern, Rule};
 use crate::secret::Secret;
@@ -457,4 +457,16 @@ pub struct HeaderChanges {
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// Removed.
     pub remove: Vec<HeaderName>,
+}
+
+impl HeaderChanges {
+    /// Makes them.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name, value.clone());
+        }
+    }
 }

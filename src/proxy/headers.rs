@@ -80,7 +80,7 @@ impl Outgoing<'_> {
         }
         self.move_authorization(headers);
         self.say_where_from(headers);
-        change(headers, &self.route.request_headers);
+        self.route.request_headers.apply(headers);
     }
 
     /// `Authorization` is SigV4's: the client's own goes where the route says.
@@ -142,7 +142,7 @@ pub(super) fn incoming(headers: &mut HeaderMap, changes: &HeaderChanges) {
     }
     drop_named_by_connection(headers);
     drop_each(headers, is_hop_by_hop);
-    change(headers, changes);
+    changes.apply(headers);
 }
 
 /// Drops headers by their names; most requests have one or two of them, or none.
@@ -170,14 +170,5 @@ fn drop_named_by_connection(headers: &mut HeaderMap) {
             }
             _ => {}
         }
-    }
-}
-
-fn change(headers: &mut HeaderMap, changes: &HeaderChanges) {
-    for name in &changes.remove {
-        headers.remove(name);
-    }
-    for (name, value) in &changes.set {
-        headers.insert(name, value.clone());
     }
 }

@@ -9,6 +9,7 @@ mod import;
 mod odd_exports;
 mod pages;
 mod policy;
+mod sign;
 mod split;
 mod support;
 
