@@ -227,6 +227,7 @@ fn url(target: &Target) -> Uri {
 }
 
 /// What became of a refusal.
+#[allow(clippy::large_enum_variant)] // it is taken apart where it is made
 enum Looked {
     /// Another attempt may do.
     Mended(Forbidden),
