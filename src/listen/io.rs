@@ -106,18 +106,30 @@ impl ClientIo {
     /// read, does not ask again when the answer has left, so the timer must run by then.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let between = self.client.0.between.load(Ordering::Relaxed);
-        let deadline = if between { self.deadline() } else { self.next_look() };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
+        let due = between.then(|| self.deadline());
+        let (limits, since) = (self.limits, self.wait.since);
+        let timer = self.timer.get_or_insert_with(|| {
+            let first = since + limits.header_read.min(limits.client_idle);
+            Box::pin(tokio::time::sleep_until(first))
+        });
+        match due {
+            Some(due) if timer.deadline() > due => timer.as_mut().reset(due),
+            None if limits.header_read > limits.client_idle => {
+                timer.as_mut().reset(Instant::now() + limits.client_idle); // a head's was later
+            }
+            _ => {}
         }
         loop {
             ready!(timer.as_mut().poll(cx));
-            if between && timer.deadline() >= deadline {
-                let silence = if self.wait.head { Silence::Head } else { Silence::Between };
-                return Poll::Ready(silence.into());
-            }
-            timer.as_mut().reset(deadline); // it was set for an earlier wait
+            let next = match due {
+                Some(due) if timer.deadline() >= due => {
+                    let silence = if self.wait.head { Silence::Head } else { Silence::Between };
+                    return Poll::Ready(silence.into());
+                }
+                Some(due) => due, // it was set for an earlier wait
+                None => Instant::now() + limits.client_idle,
+            };
+            timer.as_mut().reset(next);
         }
     }
 
@@ -174,11 +186,6 @@ impl ClientIo {
                 ended
             }
         }
-    }
-
-    /// No later than the end of the wait that follows the answer under way.
-    fn next_look(&self) -> Instant {
-        Instant::now() + self.limits.client_idle
     }
 }
 

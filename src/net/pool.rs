@@ -250,3 +250,6 @@ impl<B: Send + 'static> Drop for Lease<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

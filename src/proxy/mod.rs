@@ -17,6 +17,7 @@ mod trace;
 mod upstream;
 mod validate;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,7 +142,8 @@ impl Proxy {
         };
         let version = request.version;
         let span = exchange.record.span.clone();
-        let passed = self.pass(&served, &mut request, &mut exchange).instrument(span).await;
+        let passed = self.pass(&served, &mut request, &mut exchange); // large: pinned, not moved
+        let passed = pin!(passed).instrument(span).await;
         let cors = exchange.cors.take();
         let mut answer = match passed {
             Ok((answer, silence)) => {

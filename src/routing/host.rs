@@ -25,6 +25,22 @@ impl HostPattern {
     }
 }
 
+/// What a registered name is made of (RFC 3986, 3.2.2).
+const IN_HOST: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut at) = (b"-._~%!$&'()*+,;=", 0);
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
+};
+
 /// The host of an authority, in lower case; `[::1]` keeps its brackets. `None`: it is no
 /// authority (RFC 3986, 3.2), or it holds a user's name, which no Host may.
 pub fn of_authority(authority: &str) -> Option<Cow<'_, str>> {
@@ -32,7 +48,7 @@ pub fn of_authority(authority: &str) -> Option<Cow<'_, str>> {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (authority, ""),
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    let allowed = |byte: u8| IN_HOST[usize::from(byte)];
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(literal) => literal.bytes().all(|byte| allowed(byte) || byte == b':'),
         None => host.bytes().all(allowed),

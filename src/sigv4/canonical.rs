@@ -104,7 +104,7 @@ impl CanonicalParts<'_> {
 fn write_value(out: &mut Vec<u8>, value: &[u8]) {
     let mut value = value.trim_ascii();
     // most values, and every token, have no space at all, which is quickly seen
-    while value.contains(&b' ')
+    while memchr::memchr(b' ', value).is_some()
         && let Some(at) = value.windows(2).position(|pair| pair == b"  ")
     {
         out.extend_from_slice(&value[..=at]);

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::calculate_signature;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -102,10 +101,10 @@ impl Signer {
         let signed_headers = parts.write(&mut text);
         let canonical_request_ends = text.len();
         self.write_string_to_sign(&mut text, stamp);
-        let key = self.key.key(credentials, stamp, &self.scope);
-        let signature = calculate_signature(key, &text[canonical_request_ends..]);
+        let string_to_sign = &text[canonical_request_ends..];
+        let signature = self.key.sign(string_to_sign, credentials, stamp, &self.scope);
         let names = &text[signed_headers.clone()];
-        let authorization = self.authorization(credentials, stamp, names, &signature);
+        let authorization = self.authorization(credentials, stamp, names, &hex_digits(&signature));
         Intermediates { text, canonical_request_ends, signed_headers, authorization }
     }
 
@@ -115,8 +114,7 @@ impl Signer {
 
     /// Appends the string to sign of the canonical request that is all of `text` so far.
     fn write_string_to_sign(&self, text: &mut Vec<u8>, stamp: &Stamp) {
-        let mut digest = [0; HEX_DIGEST];
-        hex::encode_to_slice(Sha256::digest(&text), &mut digest).expect("32 bytes are 64 digits");
+        let digest = hex_digits(&Sha256::digest(&text).into());
         text.extend_from_slice(ALGORITHM);
         text.push(b'\n');
         text.extend_from_slice(stamp.date_time());
@@ -132,7 +130,7 @@ impl Signer {
         credentials: &SigningCredentials,
         stamp: &Stamp,
         signed_headers: &[u8],
-        signature: &str,
+        signature: &[u8; HEX_DIGEST],
     ) -> HeaderValue {
         let value = [
             ALGORITHM,
@@ -144,7 +142,7 @@ impl Signer {
             b", SignedHeaders=",
             signed_headers,
             b", Signature=",
-            signature.as_bytes(),
+            signature,
         ]
         .concat();
         let mut value = HeaderValue::from_maybe_shared(Bytes::from(value))
@@ -152,6 +150,12 @@ impl Signer {
         value.set_sensitive(true);
         value
     }
+}
+
+fn hex_digits(digest: &[u8; 32]) -> [u8; HEX_DIGEST] {
+    let mut digits = [0; HEX_DIGEST];
+    hex::encode_to_slice(digest, &mut digits).expect("32 bytes are 64 digits");
+    digits
 }
 
 fn put_headers(

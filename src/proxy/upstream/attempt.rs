@@ -1,5 +1,6 @@
 //! One signed send, and what is known of it afterwards.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,9 +51,10 @@ impl Upstream {
         self.metrics.sent(attempts.count, sent - began);
         attempts.signing += sent - began;
         attempts.count += 1;
-        let limit = outgoing.timeouts.response_head;
-        let answer = self.pool.send(request, reuse).instrument(span.clone());
-        let came = match tokio::time::timeout(limit, answer).await {
+        let limit = tokio::time::Instant::from_std(sent) + outgoing.timeouts.response_head;
+        let answer = pin!(self.pool.send(request, reuse)); // large: pinned, not moved
+        let answer = answer.instrument(span.clone());
+        let came = match tokio::time::timeout_at(limit, answer).await {
             Err(_elapsed) => Err(Rejection::ResponseTimeout),
             Ok(Ok((response, came_on))) => {
                 if came_on == CameOn::Kept {
@@ -101,9 +103,11 @@ impl Outgoing<'_> {
         self.payload.held_length().is_some()
     }
 
-    /// The headers of one send; what is sent once needs no copy of them.
+    /// The headers of one send; what is sent once leaves no copy of them. The copy has no room for
+    /// a signature, so that it is what stays.
     fn headers(&mut self) -> HeaderMap {
-        if self.is_held() { self.headers.clone() } else { std::mem::take(&mut self.headers) }
+        let stays = if self.is_held() { self.headers.clone() } else { HeaderMap::new() };
+        std::mem::replace(&mut self.headers, stays)
     }
 
     /// Whether a second send does no harm: nothing of the first has left, or the connection was a
