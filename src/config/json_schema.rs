@@ -28,7 +28,11 @@ pub enum Told {
 /// What a body must fit.
 #[cfg(feature = "validation")]
 #[derive(Debug)]
-pub struct Schema(jsonschema::Validator);
+pub struct Schema {
+    validator: jsonschema::Validator,
+    /// How much of it may be walked again, to tell where a fault is.
+    ways: ways::Ways,
+}
 
 /// What a body must fit: in a build without the feature `validation` there is none.
 #[cfg(not(feature = "validation"))]
@@ -37,11 +41,16 @@ pub enum Schema {}
 
 #[cfg(not(feature = "validation"))]
 impl Schema {
-    pub(super) fn compile(_schema: &Value) -> Result<Self, Wrong> {
+    /// Whether there can be any, before one is looked for.
+    pub(super) fn can_be() -> Result<(), Wrong> {
         Err(Wrong::new(
             "this build checks no bodies",
             "build with `--features validation`, or leave `body` out and let the function check",
         ))
+    }
+
+    pub(super) fn compile(_schema: &Value) -> Result<Self, Wrong> {
+        Self::can_be().map(|()| unreachable!("there can be none"))
     }
 
     /// What is wrong with a body; nothing where it fits.
@@ -51,10 +60,14 @@ impl Schema {
 }
 
 #[cfg(feature = "validation")]
+mod ways;
+
+#[cfg(feature = "validation")]
 mod compiled {
     use jsonschema::error::{ValidationError, ValidationErrorKind as Kind};
     use jsonschema::{PatternOptions, ReferencingError};
 
+    use super::ways::Ways;
     use super::{Fault, Schema, Told, Value, Wrong};
 
     /// Faults that are told of one body: enough to mend it, and an answer of a few KiB.
@@ -63,20 +76,40 @@ mod compiled {
     const LONGEST: usize = 256;
 
     impl Schema {
+        /// Whether there can be any, before one is looked for.
+        pub(in crate::config) fn can_be() -> Result<(), Wrong> {
+            Ok(())
+        }
+
         pub(in crate::config) fn compile(schema: &Value) -> Result<Self, Wrong> {
             let options =
                 jsonschema::options().offline().with_pattern_options(PatternOptions::regex());
-            options.build(schema).map(Self).map_err(|error| wrong(&error))
+            let validator = options.build(schema).map_err(|error| wrong(&error))?;
+            Ok(Self { validator, ways: Ways::of(schema) })
         }
 
         /// What is wrong with a body; nothing where it fits.
         pub fn faults(&self, body: &Value, told: Told) -> Vec<Fault> {
-            match told {
-                Told::First => self.0.validate(body).err().iter().map(fault).collect(),
-                Told::Several => {
-                    self.0.iter_errors(body).take(MOST_FAULTS).map(|error| fault(&error)).collect()
-                }
+            // This remembers what it has seen of a schema that refers to itself; the rest, which
+            // gathers each fault of each choice, does not.
+            if self.validator.is_valid(body) {
+                return Vec::new();
             }
+            let found: Vec<Fault> = match (told, self.ways) {
+                (_, Ways::Endless) | (Told::First, Ways::Several) => Vec::new(),
+                (Told::First, Ways::One) => {
+                    self.validator.validate(body).err().iter().map(fault).collect()
+                }
+                (Told::Several, _) => {
+                    let errors = self.validator.iter_errors(body).take(MOST_FAULTS);
+                    errors.map(|error| fault(&error)).collect()
+                }
+            };
+            if found.is_empty() {
+                let detail = "it does not fit; where is not looked for in such a schema";
+                return vec![Fault { pointer: "#".to_owned(), detail: detail.to_owned() }];
+            }
+            found
         }
     }
 

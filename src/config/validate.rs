@@ -48,11 +48,11 @@ impl std::fmt::Display for MediaType {
 }
 
 impl Validate {
-    /// The schema for a body of this type, as a header gives it.
-    pub fn schema(&self, content_type: &str) -> Option<&Arc<Schema>> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
+    /// The schema for a body of this type, as a header gives it, with parameters of any bytes.
+    pub fn schema(&self, content_type: &[u8]) -> Option<&Arc<Schema>> {
+        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
         let exact = |body: &&BodySchema| match &body.kind {
-            MediaType::Exact(kind) => kind.eq_ignore_ascii_case(essence),
+            MediaType::Exact(kind) => kind.as_bytes().eq_ignore_ascii_case(essence.trim_ascii()),
             MediaType::Any => false,
         };
         let any = |body: &&BodySchema| body.kind == MediaType::Any;

@@ -15,9 +15,9 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::config::Route;
 use crate::config::json_schema::{Fault, Schema, Told};
 use crate::config::validate::Validate;
+use crate::config::{HeaderChanges, Route};
 use crate::proxy::body::{Held, Payload};
 use crate::proxy::rejection::{Missing, Rejection};
 use crate::sigv4::decode_query;
@@ -35,7 +35,7 @@ const OBJECT: u64 = 640;
 const ARRAY: u64 = 128;
 const ENTRY: u64 = 64;
 /// What a body without a `Content-Type` is taken for, as API Gateway does.
-const DEFAULT_TYPE: &str = "application/json";
+const DEFAULT_TYPE: &[u8] = b"application/json";
 
 static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 
@@ -53,11 +53,12 @@ pub(super) async fn admit(
     match &route.validate {
         None => Ok(()),
         // its state is large, and most routes ask for nothing
-        Some(validate) => Box::pin(check(validate, request, sent, payload)).await,
+        Some(validate) => Box::pin(check(route, validate, request, sent, payload)).await,
     }
 }
 
 async fn check(
+    route: &Route,
     validate: &Validate,
     request: &Parts,
     sent: &PathAndQuery,
@@ -72,7 +73,8 @@ async fn check(
     if !missing.is_empty() {
         return Err(Rejection::ParametersMissing(missing));
     }
-    let Some(schema) = schema_for(validate, &request.headers) else { return Ok(()) };
+    let schema = schema_for(validate, &request.headers, &route.request_headers);
+    let Some(schema) = schema else { return Ok(()) };
     let faults = match payload {
         // What such a request means is in its head (RFC 9110, 9.3.1).
         Payload::Empty if has_no_body(&request.method) => Vec::new(),
@@ -88,12 +90,20 @@ async fn check(
 /// Whether a header is there, with something in it, and goes on: one that `Connection` names ends
 /// here.
 fn has_header(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let filled = |value: &HeaderValue| !value.as_bytes().trim_ascii().is_empty();
+    headers.get_all(name).iter().any(is_filled) && !ends_here(headers, name)
+}
+
+fn is_filled(value: &HeaderValue) -> bool {
+    !value.as_bytes().trim_ascii().is_empty()
+}
+
+/// Whether `Connection` names a header, which then goes no further.
+fn ends_here(headers: &HeaderMap, name: &HeaderName) -> bool {
     let named = |value: &HeaderValue| {
         let mut names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         names.any(|found| found.eq_ignore_ascii_case(name.as_str().as_bytes()))
     };
-    headers.get_all(name).iter().any(filled) && !headers.get_all(CONNECTION).iter().any(named)
+    headers.get_all(CONNECTION).iter().any(named)
 }
 
 /// Whether a parameter is there, with something in it.
@@ -105,12 +115,23 @@ fn has_parameter(query: &str, name: &str) -> bool {
     })
 }
 
-fn schema_for<'v>(validate: &'v Validate, headers: &HeaderMap) -> Option<&'v Arc<Schema>> {
-    if !headers.contains_key(CONTENT_TYPE) {
+/// By the type that the target will see, not by one that is changed or dropped on the way: else
+/// whoever sends the request would choose whether it is checked.
+fn schema_for<'v>(
+    validate: &'v Validate,
+    headers: &HeaderMap,
+    changes: &HeaderChanges,
+) -> Option<&'v Arc<Schema>> {
+    if let Some((_, kind)) = changes.set.iter().find(|(name, _)| *name == CONTENT_TYPE) {
+        return validate.schema(kind.as_bytes());
+    }
+    let dropped = changes.remove.contains(&CONTENT_TYPE) || ends_here(headers, &CONTENT_TYPE);
+    let kinds = headers.get_all(CONTENT_TYPE).iter();
+    let mut kinds = kinds.filter(|kind| is_filled(kind) && !dropped).peekable();
+    if kinds.peek().is_none() {
         return validate.schema(DEFAULT_TYPE);
     }
-    let kinds = headers.get_all(CONTENT_TYPE).iter();
-    kinds.map(|kind| kind.to_str().unwrap_or_default()).find_map(|kind| validate.schema(kind))
+    kinds.find_map(|kind| validate.schema(kind.as_bytes()))
 }
 
 fn has_no_body(method: &Method) -> bool {

@@ -54,6 +54,11 @@ impl Weights {
         self.shares.iter().map(|share| share.weight)
     }
 
+    /// Whether the one of a position has a weight but 0.
+    pub fn weighs(&self, position: usize) -> bool {
+        self.shares[position].weight > 0
+    }
+
     /// All weights together.
     pub fn sum(&self) -> u64 {
         self.sum

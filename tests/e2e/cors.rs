@@ -275,6 +275,21 @@ async fn any_origin_and_credentials_are_told_as_browsers_take_them() {
 }
 
 #[tokio::test]
+async fn an_origin_with_its_schemes_own_port_is_the_one_without() {
+    let target = Target::bind().await;
+    for origins in ["https://app.example.com:443", "http://app.example.com:80"] {
+        let route = format!(
+            "[[routes]]\nprefix = \"/ports\"\ntarget = \"only\"\ncors = {{ origins = [\"{origins}\"] }}\n"
+        );
+        let proxy = proxy(&target, &route).await;
+        let (origin, _) = origins.rsplit_once(':').unwrap();
+        target.sees(&proxy, ask("GET", "/ports", &from(origin))).await;
+        let answer = proxy.ask(ask("GET", "/ports", &from(&format!("{origin}:8080")))).await;
+        assert_eq!(answer.status(), 403);
+    }
+}
+
+#[tokio::test]
 async fn a_route_that_names_options_answers_preflights_itself() {
     let target = Target::bind().await;
     let own = "[[routes]]\nname = \"own\"\npath = \"/orders\"\nmethods = [\"OPTIONS\"]\ntarget = \"only\"\n";

@@ -237,6 +237,19 @@ async fn a_dead_target_loses_no_request_of_any_method() {
 }
 
 #[tokio::test]
+async fn a_standby_gets_requests_only_where_no_target_with_a_weight_is_reached() {
+    let (dead, also_dead) = (Dead::bind(), Dead::bind());
+    let (standby, alive) = (Named::serve("standby").await, Named::serve("alive").await);
+    let [dead, also_dead] = [dead, also_dead].map(|dead| (url(dead.address()), dead));
+    let (standby, alive) = (url(standby.address), url(alive.address));
+    let last = |url| [("dead", &*dead.0, 99), ("standby", &*standby, 0), ("last", url, 1)];
+    let proxy = serve(&file("admin = false", &last(&alive), "")).await;
+    assert_eq!(asked(&proxy, (0..10).map(|_| GET.to_owned())).await, ["alive"; 10]);
+    let proxy = serve(&file("admin = false", &last(&also_dead.0), "")).await;
+    assert_eq!(asked(&proxy, (0..3).map(|_| GET.to_owned())).await, ["standby"; 3]);
+}
+
+#[tokio::test]
 async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no_other() {
     let (silent, alive) = (Target::bind().await, Named::serve("alive").await);
     let at = silent.address().port();

@@ -116,6 +116,30 @@ fn no_body_takes_long() {
 }
 
 #[test]
+fn a_deep_body_takes_no_longer_where_a_schema_chooses_and_refers_to_itself() {
+    let branch = |more: Value| json!({ "properties": { "a": { "$ref": "#" } }, "required": more });
+    let schema = compiled(json!({
+        "type": ["object", "integer"],
+        "anyOf": [branch(json!(["k"])), branch(json!(["l"])), branch(json!([]))],
+    }));
+    let nested = |last: Value| (0..100).fold(last, |body, _| json!({ "a": body }));
+    let began = Instant::now();
+    assert_eq!(schema.faults(&nested(json!(7)), Told::Several), []);
+    let faults = schema.faults(&nested(json!("x")), Told::Several);
+    assert_eq!((faults.len(), faults[0].pointer.as_str()), (1, "#"));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_large_body_gathers_no_faults_of_choices() {
+    let schema = compiled(json!({ "anyOf": [{ "items": { "type": "string" } }, false] }));
+    let body = json!([1, 2]);
+    assert_eq!(schema.faults(&body, Told::First)[0].pointer, "#");
+    assert!(schema.faults(&body, Told::First)[0].detail.contains("not looked for"));
+    assert!(schema.faults(&body, Told::Several)[0].detail.contains("anyOf"));
+}
+
+#[test]
 fn a_schema_that_refers_to_itself_ends() {
     if let Ok(schema) = Schema::compile(&json!({ "$ref": "#" })) {
         assert_eq!(schema.faults(&json!({ "a": 1 }), Told::Several), []);

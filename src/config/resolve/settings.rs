@@ -107,9 +107,16 @@ pub(super) fn origin(text: &str) -> Result<String, Wrong> {
     if lower == "*" {
         return Ok(lower);
     }
-    let authority = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
-    if authority.is_some_and(|name| !name.is_empty() && !name.contains(['/', '@', '?', '#'])) {
-        return Ok(lower);
+    // A browser leaves the scheme's own port out (Fetch standard, 3.1).
+    let [plain, tls] = [("http://", ":80"), ("https://", ":443")].map(|(scheme, port)| {
+        let name = lower.strip_prefix(scheme)?;
+        Some((scheme, name.strip_suffix(port).unwrap_or(name)))
+    });
+    if let Some((scheme, name)) = plain.or(tls)
+        && !name.is_empty()
+        && !name.contains(['/', '@', '?', '#'])
+    {
+        return Ok(format!("{scheme}{name}"));
     }
     Err(Wrong::new(
         format!("`{text}` is no origin"),

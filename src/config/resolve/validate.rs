@@ -63,6 +63,10 @@ fn bodies(entry: &Entry<'_>, around: &Surroundings, payload: Payload) -> Vec<Bod
         entry.problem(Wrong::new("schemas stand in a table, by content type", shape));
         return Vec::new();
     }
+    if let Err(wrong) = Schema::can_be() {
+        entry.problem(wrong);
+        return Vec::new();
+    }
     if payload != Payload::Signed {
         entry.problem(Wrong::new(
             "a body that is streamed cannot be checked",

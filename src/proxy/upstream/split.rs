@@ -106,11 +106,14 @@ impl Spread {
         self.in_line(first, |at| at == first || has_room(at)).unwrap_or(first)
     }
 
-    /// The first target from a position on that may have a request; those that could not be
-    /// reached lately come last.
+    /// The first target from a position on that may have a request: one with a weight before a
+    /// standby, and those that could not be reached lately last.
     fn in_line(&self, from: usize, may_have: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.upstreams.len();
-        let mut line = (from..from + count).map(|at| at % count).filter(|at| may_have(*at));
+        let line = (from..from + count).map(|at| at % count).filter(|at| may_have(*at));
+        let weighs = |at: &usize| self.split.weights().weighs(*at);
+        let standbys = line.clone().filter(|at| !weighs(at));
+        let mut line = line.filter(weighs).chain(standbys);
         let now = Instant::now();
         let hopeful = line.clone().find(|at| self.upstreams[*at].reach.is_hopeful(now));
         hopeful.or_else(|| line.next())

@@ -68,6 +68,22 @@ async fn the_content_type_says_which_schema_and_none_lets_it_pass() {
 }
 
 #[tokio::test]
+async fn the_type_that_the_function_will_see_says_which_schema() {
+    let target = Target::bind().await;
+    let proxy = started(&target, ORDER).await;
+    let named = "content-type: text/plain\r\nconnection: Content-Type\r\n";
+    for headers in ["content-type:\r\n", named, "content-type: application/json; a=\u{e9}\r\n"] {
+        refused(&proxy.ask(request("POST /orders", headers, "7")).await);
+    }
+    for change in ["set = { content-type = \"application/json\" }", "remove = [\"content-type\"]"] {
+        let route = format!("{ORDER}\nrequest_headers = {{ {change} }}");
+        let proxy = started(&target, &route).await;
+        refused(&proxy.ask(request("POST /orders", "content-type: text/plain\r\n", "7")).await);
+    }
+    assert!(target.is_untouched().await);
+}
+
+#[tokio::test]
 async fn what_cannot_be_checked_is_refused() {
     let target = Target::bind().await;
     let proxy = started(&target, ORDER).await;
