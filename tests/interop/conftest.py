@@ -1,5 +1,6 @@
 """The programs under test: the release binary in front of a strict upstream, and the emulator."""
 
+import hashlib
 import os
 import socket
 import ssl
@@ -111,6 +112,7 @@ def operated(tmp_path_factory, caller, emulator):
     (folder / "t.toml").write_text(f"""
         listen = ["127.0.0.1:{port}"]
         admin = "127.0.0.1:{admin}"
+        api_keys.batch = {{ sha256 = "{hashlib.sha256(b"a key").hexdigest()}" }}
 
         [targets.function]
         url = "{emulator}"
@@ -128,6 +130,13 @@ def operated(tmp_path_factory, caller, emulator):
         path = "/health"
         methods = ["GET"]
         target = "function"
+        cors = {{ origins = ["https://app.example.com"] }}
+
+        [[routes]]
+        name = "keyed"
+        path = "/keyed"
+        target = "function"
+        api_keys = ["batch"]
     """)
     process = subprocess.Popen(
         [BINARY, "run", "--config", folder / "t.toml"], env=environment(caller), stdout=subprocess.DEVNULL

@@ -43,10 +43,12 @@ def opened(browser, operated):
 
 def test_shows_where_routes_go_and_until_when_credentials_are_valid(opened, emulator):
     page = opened()
-    expect(page.locator("#routes tr")).to_have_count(2, timeout=SOON)
+    expect(page.locator("#routes tr")).to_have_count(3, timeout=SOON)
     expect(page.locator("#routes tr").nth(0)).to_contain_text("/orders/…")
     expect(page.locator("#routes tr").nth(0)).to_contain_text(emulator)
     expect(page.locator("#routes tr").nth(1)).to_contain_text("GET /health")
+    expect(page.locator("#routes tr").nth(1)).to_contain_text("CORS: https://app.example.com")
+    expect(page.locator("#routes tr").nth(2)).to_contain_text("API key: batch")
     expect(page.locator("#credentials")).to_contain_text("usable", timeout=SOON)
     expect(page.locator("#ready")).to_have_text("ready", timeout=SOON)
     expect(page.locator("#contact")).to_have_text("up to date")
