@@ -168,7 +168,9 @@ impl Inbound {
         self.awaits_continue = false;
         let deadline = Instant::now() + bounds.timeouts.body_total;
         let silence = route.timeouts.body_read;
-        while let Some(frame) = read(body, silence, deadline).await? {
+        while !body.is_end_stream()
+            && let Some(frame) = read(body, silence, deadline).await?
+        {
             holding.keep(frame)?;
         }
         self.body = None;

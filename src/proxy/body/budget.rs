@@ -56,6 +56,9 @@ impl Budget {
     pub(super) async fn reserve(&self, bytes: u64) -> Result<Share, Rejection> {
         // One body larger than the whole budget may have all of it.
         let wanted = units(bytes).min(self.units.load(Ordering::Relaxed));
+        if let Ok(share) = Arc::clone(&self.room).try_acquire_many_owned(wanted) {
+            return Ok(share); // nearly always
+        }
         let room = Arc::clone(&self.room).acquire_many_owned(wanted);
         match timeout(ROOM_WAIT, room).await {
             Ok(Ok(share)) => Ok(share),
