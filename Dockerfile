@@ -1,19 +1,22 @@
-# A static binary and nothing else. Built for the platform that is asked for:
+# A static binary and nothing else, compiled with a profile of itself. Built for the platform that is
+# asked for:
 #   docker build -t countersign .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t countersign .
-# RUST_IMAGE: any image with Rust 1.95 and a C compiler.
+# RUST_IMAGE: any image with Rust 1.95, its component llvm-tools or rustup to add it, and a C compiler.
 ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
 
 FROM ${RUST_IMAGE} AS build
 # amd64 or arm64; buildx and buildah set it from --platform. Empty: the machine's own.
 ARG TARGETARCH
+# `none`: without a profile, where llvm-tools cannot be had.
+ARG PROFILE=run
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY config config
+COPY deploy/build.sh deploy/build.sh
 COPY src src
-# The C library is linked in, so that the last stage needs none. `--target` keeps the flag away
-# from build scripts and macros, which cannot be static.
+COPY tests/load/training.rs tests/load/training.rs
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # The packages are whichever the base image's release has.
 # hadolint ignore=DL3008
@@ -32,8 +35,8 @@ RUN --mount=type=cache,target=/var/cache/cargo --mount=type=cache,target=/usr/lo
       export "CARGO_TARGET_${arch^^}_UNKNOWN_LINUX_GNU_LINKER=${arch}-linux-gnu-gcc"; \
       export "CC_${arch}_unknown_linux_gnu=${arch}-linux-gnu-gcc"; \
     fi; \
-    export CARGO_TARGET_DIR=/var/cache/cargo/target RUSTFLAGS="-C target-feature=+crt-static"; \
-    cargo build --release --locked --bin countersign --target "${target}"; \
+    export CARGO_TARGET_DIR=/var/cache/cargo/target; \
+    PROFILE="${PROFILE}" deploy/build.sh "${target}"; \
     cp "/var/cache/cargo/target/${target}/release/countersign" /countersign; \
     mkdir -p /home/nonroot
 

@@ -117,9 +117,9 @@ def script(folder: pathlib.Path, method: str, size: int) -> pathlib.Path | None:
     return path
 
 
-def proxies(folder: pathlib.Path, target: int, only: str) -> list[Program]:
+def proxies(folder: pathlib.Path, target: int, options) -> list[Program]:
     found = []
-    for name in only.split(","):
+    for name in options.only.split(","):
         port = free_port()
         values = {"port": port, "target": target}
         match name:
@@ -132,8 +132,7 @@ def proxies(folder: pathlib.Path, target: int, only: str) -> list[Program]:
                 quiet = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "off"]
                 command = [binary, "-c", render(folder, "envoy.yaml", **values), *quiet]
             case _:
-                binary = ROOT / "target/release/countersign"
-                command = [binary, "run", "--config", render(folder, "countersign.toml", **values)]
+                command = [options.program, "run", "--config", render(folder, "countersign.toml", **values)]
         found.append(Program(name, command, port))
     return found
 
@@ -143,6 +142,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=int, default=2)
     arguments.add_argument("--only", default="nginx,envoy,countersign")
+    arguments.add_argument("--program", default=ROOT / "target/release/countersign", type=os.path.abspath)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
@@ -151,7 +151,7 @@ def main():
         command = ["nginx", "-e", "stderr", "-p", folder]
         command += ["-c", render(folder, "target.conf", target=target, plain=plain)]
         with Program("target", command, plain, LOAD_CPU):
-            measure(folder, proxies(folder, target, options.only), options)
+            measure(folder, proxies(folder, target, options), options)
 
 
 def measure(folder: pathlib.Path, programs: list[Program], options):

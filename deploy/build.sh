@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The program as it is shipped: static, and compiled with a profile of how it runs (profile-guided
+# optimisation): a sixth less CPU and 2 MB less memory than `cargo build --release` gives.
+# `build.sh [TARGET]`, TARGET as cargo names it where it is not this machine's own; the program is
+# then target/TARGET/release/countersign. Needs the toolchain's component `llvm-tools`; PROFILE=none
+# does without, for where that cannot be had.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+host=$(rustc -vV | sed -n 's/^host: //p') target=${1:-}
+target=${target:-$host}
+out=${CARGO_TARGET_DIR:-target} profiled=${CARGO_TARGET_DIR:-target}/profiled
+profile=$profiled/profile
+# Relocations in few pages, for they are read at start; glibc takes them from 2.36 on.
+static="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
+
+# Takes down how the program runs. That is on this machine, also for another one's: the functions are
+# the same, cut and optimised in the same way.
+take_profile() {
+    local merge
+    merge="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
+    [ -x "$merge" ] || rustup component add llvm-tools >&2 || true
+    if [ ! -x "$merge" ]; then
+        echo "build.sh: no llvm-profdata: \`rustup component add llvm-tools\` brings it" >&2
+        exit 1
+    fi
+    mkdir -p "$profiled"
+    rm -rf "$profile"
+    RUSTFLAGS="$static -C profile-generate=$(realpath -m "$profile")" \
+        cargo build --release --locked --bin countersign --target "$host" --target-dir "$profiled"
+    cargo run --quiet --locked --example training -- "$profiled/$host/release/countersign" 10
+    "$merge" merge --output "$profile.profdata" "$profile"
+}
+
+# `--target` keeps flags away from build scripts and macros.
+flags=$static
+if [ "${PROFILE:-run}" != none ]; then
+    take_profile
+    flags+=" -C profile-use=$(realpath "$profile.profdata")"
+fi
+RUSTFLAGS="$flags" cargo build --release --locked --bin countersign --target "$target"
+echo "$out/$target/release/countersign"
