@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The program as it is shipped: static, and compiled with a profile of how it runs (profile-guided
-# optimisation): a sixth less CPU and 2 MB less memory than `cargo build --release` gives.
+# optimisation), for less CPU a request and less memory than `cargo build --release` gives.
 # `build.sh [TARGET]`, TARGET as cargo names it where it is not this machine's own; the program is
 # then target/TARGET/release/countersign. Needs the toolchain's component `llvm-tools`; PROFILE=none
 # does without, for where that cannot be had.

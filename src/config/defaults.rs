@@ -54,7 +54,7 @@ pub(super) const LIMITS: Limits = Limits {
     in_flight: 1024, // Lambda runs 1,000 at once in an account (AWS, Lambda quotas)
     buffered_bodies: 64 << 20,
     header_bytes: 64 << 10,
-    headers: 100, // what hyper reads without an allocation
+    headers: 128,
 };
 
 /// A function may run for 900 s; it must time out by itself before we do.
