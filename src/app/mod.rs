@@ -18,9 +18,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::service_fn;
 
 use crate::admin::{Admin, Health};
 use crate::app::refresh::Refreshers;
@@ -220,11 +220,11 @@ async fn serve_apps(bound: Bound, settings: Settings, proxy: Arc<Proxy>, stop: l
         let proxy = Arc::clone(&proxy);
         service_fn(move |request: Request<Incoming>| {
             let (proxy, client) = (Arc::clone(&proxy), client.clone());
-            // Boxed, for each layer around it would move it once more.
-            Box::pin(async move {
+            // Large: made in the box that it stays in, for each layer around it would move it.
+            Box::into_pin(Box::write(Box::new_uninit(), async move {
                 let answered = AssertUnwindSafe(proxy.answer(request, client)).catch_unwind().await;
                 Ok::<_, Infallible>(answered.unwrap_or_else(|_panic| proxy.panicked()))
-            })
+            }))
         })
     };
     listen::serve(bound, settings, service, stop).await;

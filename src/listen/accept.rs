@@ -9,12 +9,12 @@ use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
-use tower::{BoxError, Service, ServiceExt};
+use tower::BoxError;
 
 use super::io::{ClientIo, LINGER_BYTES, LINGER_TIME, Limits};
 use super::stream::Stream;
@@ -31,7 +31,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 pub async fn serve<M, S, B>(bound: Bound, settings: Settings, service: M, stop: Stop)
 where
     M: Fn(Client) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
     B: Body + Unpin + Send + 'static,
@@ -99,7 +99,7 @@ impl Listener {
 
     fn admit<S, B>(&self, stream: Stream, client: Client, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
         B: Body + Unpin + Send + 'static,
@@ -114,7 +114,7 @@ impl Listener {
         let served = client.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             served.request_begins(request.version());
-            let answer = service.clone().oneshot(request);
+            let answer = service.call(request);
             let client = served.clone();
             async move {
                 let mut answer = answer.await?;
