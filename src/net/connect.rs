@@ -14,6 +14,7 @@ use prometheus::IntCounter;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::config::{Config, Upstream};
+use crate::net::alarm::Alarm;
 use crate::net::error::ConnectError;
 use crate::net::pool::Connection;
 use crate::net::tcp::{Tcp, Written};
@@ -81,7 +82,7 @@ impl Connector {
             }
         });
         sender.ready().await.map_err(unready)?;
-        Ok(Connection { sender, written })
+        Ok(Connection { sender, written, alarm: Alarm::default() })
     }
 }
 

@@ -68,6 +68,9 @@ pub enum SendError {
         /// How much of the request the target may have.
         sent: Sent,
     },
+    /// The head of the answer was not there in time.
+    #[error("no answer in time")]
+    TimedOut,
 }
 
 /// How much of a request has left.

@@ -1,5 +1,6 @@
 //! The way out: one TLS stack and one connector, for targets and for the sources of credentials.
 
+mod alarm;
 mod client;
 mod connect;
 mod error;

@@ -12,9 +12,10 @@ use http_body::Body;
 use hyper::client::conn::http1::SendRequest;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
+use crate::net::alarm::Alarm;
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
 use crate::net::received::Received;
@@ -55,6 +56,7 @@ enum Eviction {
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<B>,
     pub(super) written: Written,
+    pub(super) alarm: Alarm,
 }
 
 /// The connection that a request went out on.
@@ -91,25 +93,31 @@ where
     ///
     /// # Errors
     ///
-    /// Where there is no connection, or it breaks before the head is there.
+    /// Where there is no connection, or it breaks before the head is there, or that takes until
+    /// `limit`.
     pub async fn send(
         &self,
         mut request: Request<B>,
         reuse: Reuse,
+        limit: Instant,
     ) -> Result<(Response<Received<B>>, CameOn), SendError> {
         loop {
             let kept = if reuse == Reuse::Allowed { self.0.take() } else { None };
             let (mut lease, came_on) = match kept {
                 Some(connection) => (self.lease(connection), CameOn::Kept),
-                None => Box::pin(self.connection(reuse)).await?,
+                None => {
+                    let connection = Box::pin(timeout_at(limit, self.connection(reuse)));
+                    connection.await.map_err(|_elapsed| SendError::TimedOut)??
+                }
             };
-            let Connection { sender, written } = lease.connection();
+            let Connection { sender, written, alarm } = lease.connection();
             let before = written.bytes();
-            let mut failed = match sender.try_send_request(request).await {
-                Ok(answer) => {
+            let mut failed = match alarm.within(limit, sender.try_send_request(request)).await {
+                Some(Ok(answer)) => {
                     return Ok((answer.map(|body| Received::new(body, lease)), came_on));
                 }
-                Err(failed) => failed,
+                Some(Err(failed)) => failed,
+                None => return Err(SendError::TimedOut),
             };
             match failed.take_message() {
                 // It had died at rest, and has taken nothing of the request.

@@ -135,7 +135,7 @@ impl Record {
 
     /// The head of the target's answer is here.
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.first_byte = Some(self.arrived.elapsed());
+        self.first_byte = self.attempts.ended.map(|ended| ended - self.arrived);
         self.status = Some(status);
         self.origin = Origin::Target;
         if self.is_logged() {

@@ -37,7 +37,7 @@ impl Bench {
     fn ask(&self) -> tokio::task::JoinHandle<CameOn> {
         let pool = Pool(Arc::clone(&self.pool.0));
         tokio::spawn(async move {
-            let (answer, came_on) = pool.send(request(), Reuse::Allowed).await.unwrap();
+            let (answer, came_on) = pool.send(request(), Reuse::Allowed, far()).await.unwrap();
             let mut body = answer.into_body();
             while let Some(frame) = body.frame().await {
                 frame.unwrap();
@@ -53,6 +53,10 @@ impl Bench {
 
 fn request() -> Request<Nothing> {
     Request::builder().uri("/").header("host", "target").body(Empty::new()).unwrap()
+}
+
+fn far() -> Instant {
+    Instant::now() + LIMIT
 }
 
 async fn soon<F: Future>(what: F) -> F::Output {
@@ -168,7 +172,7 @@ async fn a_request_that_is_given_up_takes_its_connection_along() {
 async fn an_answer_that_is_not_read_to_its_end_takes_its_connection_along() {
     let bench = Bench::new(LONG, 8).await;
     let pool = Pool(Arc::clone(&bench.pool.0));
-    let asked = tokio::spawn(async move { pool.send(request(), Reuse::Allowed).await });
+    let asked = tokio::spawn(async move { pool.send(request(), Reuse::Allowed, far()).await });
     let mut stream = bench.accept().await;
     head(&mut stream).await;
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nok").await.unwrap();

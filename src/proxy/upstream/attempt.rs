@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use tracing::Instrument;
 
 use crate::clock::Moment;
+use crate::credentials::Unavailable;
 use crate::net::{CameOn, Received, Reuse, SendError, Sent};
 use crate::proxy::body::{SentBody, StreamError};
 use crate::proxy::rejection::Rejection;
@@ -29,8 +30,12 @@ pub(super) struct Answered {
     pub(super) signed: Signed,
 }
 
-/// A send without an answer.
-pub(super) struct Failed(SendError);
+/// An attempt without an answer.
+pub(super) enum Failed {
+    /// Nothing was sent, for there is nothing to sign it with.
+    Unsigned(Unavailable),
+    Unanswered(SendError),
+}
 
 impl Upstream {
     /// One signed send. The signature is made anew each time, for a signature ages.
@@ -39,10 +44,10 @@ impl Upstream {
         reuse: Reuse,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
-    ) -> Result<Result<Answered, Failed>, Rejection> {
+    ) -> Result<Answered, Failed> {
         let credentials = self.credentials.get(outgoing.patience);
         let credentials = credentials.instrument(traces::credentials()).await;
-        let credentials = credentials.map_err(Rejection::NoCredentials)?;
+        let credentials = credentials.map_err(Failed::Unsigned)?;
         let span = traces::attempt(&self.target.name, attempts.count);
         let began = Instant::now();
         let moment = self.clock.look();
@@ -52,21 +57,20 @@ impl Upstream {
         attempts.signing += sent - began;
         attempts.count += 1;
         let limit = tokio::time::Instant::from_std(sent) + outgoing.timeouts.response_head;
-        let answer = pin!(self.pool.send(request, reuse)); // large: pinned, not moved
-        let answer = answer.instrument(span.clone());
-        let came = match tokio::time::timeout_at(limit, answer).await {
-            Err(_elapsed) => Err(Rejection::ResponseTimeout),
-            Ok(Ok((response, came_on))) => {
+        let answer = pin!(self.pool.send(request, reuse, limit)); // large: pinned, not moved
+        let came = match answer.instrument(span.clone()).await {
+            Ok((response, came_on)) => {
                 if came_on == CameOn::Kept {
                     self.metrics.reused();
                 }
                 let signed = Signed { credentials, moment, sent };
-                Ok(Ok(Answered { response, signed }))
+                Ok(Answered { response, signed })
             }
-            Ok(Err(error)) => Ok(Err(Failed(error))),
+            Err(error) => Err(Failed::Unanswered(error)),
         };
-        let head = head(&came);
-        self.metrics.observe(&outgoing.method, head, sent.elapsed());
+        let (head, ended) = (head(&came), Instant::now());
+        attempts.ended = Some(ended);
+        self.metrics.observe(&outgoing.method, head, ended - sent);
         traces::ended(&span, head.status(), head.error());
         came
     }
@@ -118,36 +122,38 @@ impl Outgoing<'_> {
 }
 
 /// What an attempt came to, for the metrics.
-fn head(came: &Result<Result<Answered, Failed>, Rejection>) -> Head {
+fn head(came: &Result<Answered, Failed>) -> Head {
     match came {
-        Ok(Ok(answered)) => Head::Answered(answered.response.status()),
-        Ok(Err(failed)) => Head::Failed(failed.kind()),
-        Err(rejection) => Head::Failed(rejection.code()),
+        Ok(answered) => Head::Answered(answered.response.status()),
+        Err(failed) => Head::Failed(failed.kind()),
     }
 }
 
 impl Failed {
     /// Its kind in a word, for the metrics.
     fn kind(&self) -> &'static str {
-        match &self.0 {
-            SendError::Connect(_) => "connect_failed",
-            SendError::Broken { cause, .. } if client_fault(cause).is_some() => "body_broken",
-            SendError::Broken { .. } => "upstream_closed",
+        match self {
+            Self::Unsigned(_) => "no_credentials",
+            Self::Unanswered(SendError::Connect(_)) => "connect_failed",
+            Self::Unanswered(SendError::TimedOut) => "response_timeout",
+            Self::Unanswered(SendError::Broken { cause, .. }) => match client_fault(cause) {
+                Some(_) => "body_broken",
+                None => "upstream_closed",
+            },
         }
     }
 
     fn may_be_followed(&self, method: &Method) -> bool {
-        match &self.0 {
-            SendError::Connect(_) => false,
-            SendError::Broken { sent: Sent::Nothing, .. } => true,
-            SendError::Broken { came_on, .. } => method.is_idempotent() && *came_on == CameOn::Kept,
-        }
+        let Self::Unanswered(SendError::Broken { sent, came_on, .. }) = self else { return false };
+        *sent == Sent::Nothing || (method.is_idempotent() && *came_on == CameOn::Kept)
     }
 
     pub(super) fn into_rejection(self) -> Rejection {
-        let cause = match self.0 {
-            SendError::Connect(error) => return Rejection::Connect(error),
-            SendError::Broken { cause, .. } => cause,
+        let cause = match self {
+            Self::Unsigned(why) => return Rejection::NoCredentials(why),
+            Self::Unanswered(SendError::Connect(error)) => return Rejection::Connect(error),
+            Self::Unanswered(SendError::TimedOut) => return Rejection::ResponseTimeout,
+            Self::Unanswered(SendError::Broken { cause, .. }) => cause,
         };
         match client_fault(&cause) {
             Some(StreamError::Silent) => Rejection::BodyTimeout,

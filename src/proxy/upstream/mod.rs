@@ -89,6 +89,8 @@ pub(super) struct Attempts {
     /// All of them.
     pub(super) count: u32,
     pub(super) signing: Duration,
+    /// When the last one ended, with the head of an answer or without.
+    pub(super) ended: Option<Instant>,
     /// Those after a kept connection had died, or before anything was written.
     pub(super) resends: u32,
     /// Those that the route's `retries` asked for.
@@ -133,37 +135,22 @@ impl Upstream {
         if outgoing.retries.is_some() {
             self.budget.pay_in();
         }
-        match self.exchange(outgoing, attempts).await {
+        // An answer is large, and each call that it comes through moves it: so there is but one.
+        match self.attempt(Reuse::Allowed, outgoing, attempts).await {
             Ok(answered) if answered.is_final(outgoing) => Ok(answered.pass()),
-            Err(rejection) if outgoing.retries.is_none() => Err(rejection),
             outcome => Box::pin(self.persist(outgoing, attempts, outcome)).await,
         }
     }
 
-    /// One attempt, and another on a new connection where a kept one was dead.
-    async fn exchange(
-        &self,
-        outgoing: &mut Outgoing<'_>,
-        attempts: &mut Attempts,
-    ) -> Result<Answered, Rejection> {
-        match self.attempt(Reuse::Allowed, outgoing, attempts).await? {
-            Ok(answered) => Ok(answered),
-            Err(failed) if outgoing.may_follow(&failed) => {
-                attempts.resends += 1;
-                let again = self.attempt(Reuse::Refused, outgoing, attempts);
-                Box::pin(again).await?.map_err(Failed::into_rejection)
-            }
-            Err(failed) => Err(failed.into_rejection()),
-        }
-    }
-
-    /// What few requests need: a refusal looked into and mended, and the route's retries.
+    /// What few requests need: another attempt on a new connection where a kept one was dead, a
+    /// refusal looked into and mended, and the route's retries.
     async fn persist(
         &self,
         outgoing: &mut Outgoing<'_>,
         attempts: &mut Attempts,
-        mut outcome: Result<Answered, Rejection>,
+        outcome: Result<Answered, Failed>,
     ) -> Result<Response<TargetBody>, Rejection> {
+        let mut outcome = self.resend(outgoing, attempts, outcome).await;
         let mut recovered = Recovered::default();
         loop {
             let is_refused = outcome.as_ref().is_ok_and(Answered::is_refused);
@@ -187,8 +174,26 @@ impl Upstream {
                     wait(pause, outcome).await;
                 }
             }
-            outcome = self.exchange(outgoing, attempts).await;
+            let again = self.attempt(Reuse::Allowed, outgoing, attempts).await;
+            outcome = self.resend(outgoing, attempts, again).await;
         }
+    }
+
+    /// Another attempt on a new connection where the last one found a kept one dead.
+    async fn resend(
+        &self,
+        outgoing: &mut Outgoing<'_>,
+        attempts: &mut Attempts,
+        outcome: Result<Answered, Failed>,
+    ) -> Result<Answered, Rejection> {
+        let outcome = match outcome {
+            Err(failed) if outgoing.may_follow(&failed) => {
+                attempts.resends += 1;
+                self.attempt(Reuse::Refused, outgoing, attempts).await
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(Failed::into_rejection)
     }
 
     /// Finds out why the service refused a request, and mends it where that can be done.
