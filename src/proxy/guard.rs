@@ -37,8 +37,13 @@ pub(super) fn admit<'r>(
     via: &str,
 ) -> Result<Admitted<'r>, Rejection> {
     refuse_odd_forms(request)?;
-    refuse_loop(&request.headers, via)?;
-    refuse_upgrade(request)?;
+    // One look at the names, for most requests have none of what is looked into here and below.
+    let is_telling = request.headers.keys().any(is_telling);
+    if is_telling {
+        refuse_odd_coding(&request.headers)?;
+        refuse_loop(&request.headers, via)?;
+        refuse_upgrade(request)?;
+    }
     let authority = authority(request)?;
     let host = authority.map(|name| host::of_authority(name).ok_or(Rejection::BadHost));
     let host = host.transpose()?;
@@ -46,8 +51,16 @@ pub(super) fn admit<'r>(
         return Ok(Admitted { host, refusal: None });
     }
     refuse_foreign_host(guard, host.as_deref())?;
-    let refusal = refuse_cross_site(guard, &request.headers, authority).err();
+    let refusal = match is_telling {
+        true => refuse_cross_site(guard, &request.headers, authority).err(),
+        false => None,
+    };
     Ok(Admitted { host, refusal })
+}
+
+/// A header that a request may be refused for.
+fn is_telling(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "transfer-encoding" | "via" | "upgrade" | "origin" | "sec-fetch-site")
 }
 
 /// hyper lets through what only a proxy of another kind, or a server, could mean.
@@ -61,7 +74,11 @@ fn refuse_odd_forms(request: &Parts) -> Result<(), Rejection> {
     if request.uri.scheme_str().is_some_and(|scheme| scheme != "http") {
         return Err(Rejection::BadTarget);
     }
-    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    Ok(())
+}
+
+fn refuse_odd_coding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if !codings.next().is_none_or(chunked) || codings.next().is_some() {
         return Err(Rejection::TransferEncodingNotSupported);

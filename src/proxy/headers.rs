@@ -1,7 +1,7 @@
 //! What is dropped, set and kept, both ways. Everything else passes byte for byte.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderName, TRANSFER_ENCODING, VIA,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
@@ -65,9 +65,14 @@ pub(super) struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Turns a client's headers into those that are signed and sent.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        let chunked = headers.contains_key(TRANSFER_ENCODING);
-        drop_named_by_connection(headers);
-        drop_each(headers, stays_here);
+        // One look at the names, for most requests have none of what is looked for here.
+        let is_plain = !headers.keys().any(|name| stays_here(name) || *name == AUTHORIZATION);
+        let chunked = !is_plain && headers.contains_key(TRANSFER_ENCODING);
+        if !is_plain {
+            drop_named_by_connection(headers);
+            drop_each(headers, stays_here);
+            self.move_authorization(headers);
+        }
         headers.reserve(ADDED); // once, instead of growing step by step
         match (chunked, self.payload.held_length()) {
             (false, _) => plain_length(headers),
@@ -78,7 +83,6 @@ impl Outgoing<'_> {
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        self.move_authorization(headers);
         self.say_where_from(headers);
         self.route.request_headers.apply(headers);
     }
@@ -101,8 +105,15 @@ impl Outgoing<'_> {
     /// The client's address joins the list; host and scheme stay as the first proxy said.
     fn say_where_from(&self, headers: &mut HeaderMap) {
         if let Some(client) = self.client {
-            let value = forwarded_for(headers, client);
-            headers.insert(FORWARDED_FOR, value);
+            match headers.entry(FORWARDED_FOR) {
+                Entry::Vacant(entry) => {
+                    entry.insert(client.clone());
+                }
+                Entry::Occupied(mut entry) => {
+                    let list = joined(entry.iter().chain([client]));
+                    entry.insert(list);
+                }
+            }
         }
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
         let named = headers.insert(HOST, self.target.host.clone());
@@ -125,23 +136,21 @@ fn plain_length(headers: &mut HeaderMap) {
 }
 
 /// One list, also where it came in several lines.
-fn forwarded_for(headers: &HeaderMap, client: &HeaderValue) -> HeaderValue {
-    if !headers.contains_key(FORWARDED_FOR) {
-        return client.clone();
-    }
-    let before = headers.get_all(FORWARDED_FOR).iter().chain([client]);
-    let list: Vec<&[u8]> = before.map(HeaderValue::as_bytes).collect();
+fn joined<'v>(values: impl Iterator<Item = &'v HeaderValue>) -> HeaderValue {
+    let list: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
     HeaderValue::try_from(list.join(b", ".as_slice())).expect("header values make a header value")
 }
 
 /// Turns a target's headers into the client's.
 pub(super) fn incoming(headers: &mut HeaderMap, changes: &HeaderChanges) {
-    // Chunks overrule a length (RFC 9112, 6.3), which then says nothing of what is sent on.
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
+    if headers.keys().any(is_hop_by_hop) {
+        // Chunks overrule a length (RFC 9112, 6.3), which then says nothing of what is sent on.
+        if headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
+        drop_named_by_connection(headers);
+        drop_each(headers, is_hop_by_hop);
     }
-    drop_named_by_connection(headers);
-    drop_each(headers, is_hop_by_hop);
     changes.apply(headers);
 }
 
