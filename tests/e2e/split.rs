@@ -255,7 +255,7 @@ async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no
     let at = silent.address().port();
     // TLS to a listener that never answers: as where no packet comes back, but on loopback.
     let targets =
-        [("silent", &*format!("https://localhost:{at}"), 99), ("alive", &*url(alive.address), 1)];
+        [("silent", &*format!("https://localhost:{at}"), 1), ("alive", &*url(alive.address), 0)];
     let log = Log::start();
     let proxy =
         serve(&file("admin = false\ntimeouts = { connect = \"200ms\" }", &targets, "")).await;
