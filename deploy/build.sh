@@ -17,7 +17,7 @@ static="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 # Takes down how the program runs. That is on this machine, also for another one's: the functions are
 # the same, cut and optimised in the same way.
 take_profile() {
-    local merge
+    local merge taken
     merge="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
     [ -x "$merge" ] || rustup component add llvm-tools >&2 || true
     if [ ! -x "$merge" ]; then
@@ -26,7 +26,7 @@ take_profile() {
     fi
     mkdir -p "$profiled"
     rm -rf "$profile"
-    local taken="-C profile-generate=$(realpath -m "$profile") -C llvm-args=-pgo-temporal-instrumentation"
+    taken="-C profile-generate=$(realpath -m "$profile") -C llvm-args=-pgo-temporal-instrumentation"
     RUSTFLAGS="$static $taken" \
         cargo build --release --locked --bin countersign --target "$host" --target-dir "$profiled"
     cargo run --quiet --locked --example training -- "$profiled/$host/release/countersign" 10
@@ -40,8 +40,8 @@ if [ "${PROFILE:-run}" != none ]; then
     take_profile
     flags+=" -C profile-use=$(realpath "$profile.profdata")"
     # What runs lies together, in the order of its first run, for the memory of a program that idles
-    # is mostly the pages around what has run. Only lld can do that: rustc's linker for this target.
-    if [ "$target" = x86_64-unknown-linux-gnu ]; then
+    # is mostly the pages around what has run. Only lld can do that: what this host's rustc links with.
+    if [ "$host" = x86_64-unknown-linux-gnu ] && [ "$target" = "$host" ]; then
         flags+=" -C link-arg=-Wl,--symbol-ordering-file=$(realpath "$profile.order")"
         flags+=" -C link-arg=-Wl,--no-warn-symbol-ordering" # many of them are part of others by then
     fi
