@@ -186,11 +186,13 @@ async fn the_route_sets_and_removes_headers_both_ways() {
 async fn an_offer_of_h2c_is_ignored() {
     let target = Target::bind().await;
     let proxy = Setup::to(target.address()).start().await;
-    let offer =
-        "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n";
-    let seen = target.sees(&proxy, with(offer)).await;
-    for name in ["upgrade", "http2-settings", "connection"] {
-        assert!(!seen.has(name), "{name}");
+    for connection in ["Upgrade, HTTP2-Settings", "Upgrade", "keep-alive"] {
+        let offer =
+            format!("connection: {connection}\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n");
+        let seen = target.sees(&proxy, with(&offer)).await;
+        for name in ["upgrade", "http2-settings", "connection"] {
+            assert!(!seen.has(name), "{name}, {connection}");
+        }
     }
 }
 
