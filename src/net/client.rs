@@ -1,6 +1,8 @@
 //! What sends requests: pools of connections for targets, and a connection of its own for a request
 //! that is alone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Uri};
@@ -12,6 +14,7 @@ use tower::BoxError;
 use crate::config::Config;
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
+use crate::net::opening::Lookout;
 use crate::net::pool::{CameOn, Pool};
 use crate::net::tls::SetupError;
 
@@ -48,12 +51,12 @@ impl Clients {
     }
 
     /// A pool of connections to the host of `to`.
-    pub fn pool<B>(&self, to: Uri) -> Pool<B>
+    pub fn pool<B>(&self, to: Uri, lookout: Arc<dyn Lookout>) -> Pool<B>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        Pool::new(self.connector.clone(), to, self.idle, self.most_idle)
+        Pool::new(self.connector.clone(), to, self.idle, self.most_idle, lookout)
     }
 
     /// Sends one request on a connection of its own.

@@ -11,13 +11,14 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use hyper::client::conn::http1::SendRequest;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
 use crate::net::alarm::Alarm;
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
+use crate::net::opening::{AHEAD, Lookout, Opening};
 use crate::net::received::Received;
 use crate::net::tcp::Written;
 
@@ -26,7 +27,7 @@ use crate::net::tcp::Written;
 pub struct Pool<B>(Arc<Shared<B>>);
 
 #[derive(Debug)]
-struct Shared<B> {
+pub(super) struct Shared<B> {
     connector: Connector,
     to: Uri,
     /// How long a connection is kept without a request.
@@ -35,6 +36,9 @@ struct Shared<B> {
     resting: Mutex<Resting<B>>,
     /// A connection has come to rest.
     rested: Notify,
+    /// Places for connections that are opened with nobody waiting.
+    pub(super) ahead: Arc<Semaphore>,
+    pub(super) lookout: Arc<dyn Lookout>,
 }
 
 /// The connections without a request.
@@ -83,10 +87,18 @@ where
     B::Error: Into<BoxError>,
 {
     /// No connection yet. `to` has a scheme and an authority.
-    pub(super) fn new(connector: Connector, to: Uri, idle: Duration, most_idle: usize) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        to: Uri,
+        idle: Duration,
+        most_idle: usize,
+        lookout: Arc<dyn Lookout>,
+    ) -> Self {
         let resting = Resting { connections: Vec::new(), eviction: Eviction::Off };
         let (resting, rested) = (Mutex::new(resting), Notify::new());
-        Self(Arc::new(Shared { connector, to, idle, most_idle, resting, rested }))
+        let ahead = Arc::new(Semaphore::new(AHEAD));
+        let shared = Shared { connector, to, idle, most_idle, resting, rested, ahead, lookout };
+        Self(Arc::new(shared))
     }
 
     /// Sends a request, in origin form and with its `Host`, and gives the head of its answer.
@@ -137,28 +149,26 @@ where
 
     /// A new connection, or one that comes to rest while that is opened.
     async fn connection(&self, reuse: Reuse) -> Result<(Lease<B>, CameOn), ConnectError> {
-        let mut opening = Box::pin(Arc::clone(&self.0).open());
+        let mut opening = self.0.open();
         if reuse == Reuse::Refused {
-            return Ok((self.lease(opening.await?), CameOn::New));
+            return Ok((self.lease(opening.wait().await?), CameOn::New));
         }
         loop {
             let rested = self.0.rested.notified();
             if let Some(connection) = self.0.take() {
-                // The next request will have the other one.
-                let pool = Arc::clone(&self.0);
-                tokio::spawn(async move {
-                    if let Ok(opened) = opening.await {
-                        pool.keep(opened);
-                    }
-                });
                 return Ok((self.lease(connection), CameOn::Kept));
             }
             tokio::select! {
                 biased;
-                opened = &mut opening => return Ok((self.lease(opened?), CameOn::New)),
+                opened = opening.wait() => return Ok((self.lease(opened?), CameOn::New)),
                 () = rested => {}
             }
         }
+    }
+
+    /// Opens a connection for requests to come, if not enough are being opened.
+    pub fn open_ahead(&self) {
+        self.0.open().go_on();
     }
 }
 
@@ -167,8 +177,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn open(self: Arc<Self>) -> Result<Connection<B>, ConnectError> {
-        self.connector.open(self.to.clone()).await
+    fn open(self: &Arc<Self>) -> Opening<B> {
+        let pool = Arc::clone(self);
+        Opening::new(self, async move { pool.connector.open(pool.to.clone()).await })
     }
 }
 
@@ -188,7 +199,7 @@ impl<B: Send + 'static> Shared<B> {
         None
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection<B>) {
+    pub(super) fn keep(self: &Arc<Self>, connection: Connection<B>) {
         let mut resting = self.resting();
         if resting.connections.len() >= self.most_idle {
             return;

@@ -306,7 +306,7 @@ impl Client {
             ),
             failovers: counters(
                 "countersign_failovers_total",
-                "Requests that went on to another target of a split, for they did not reach this one.",
+                "Requests that another target of a split got in place of this one, for it could not be reached.",
                 &[TARGET],
             ),
             clock_offset: labelled(

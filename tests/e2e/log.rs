@@ -5,11 +5,15 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Once;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::sleep;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, fmt, registry};
+
+use crate::support::soon;
 
 thread_local! {
     static WRITTEN: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
@@ -40,6 +44,16 @@ impl Log {
         let text = self.text();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["message"] == message).collect()
+    }
+
+    /// Waits for a line with this message.
+    pub(crate) async fn says(&self, message: &str) {
+        let said = async {
+            while self.lines(message).is_empty() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(said).await;
     }
 
     /// The attempts of each request, once so many are over.

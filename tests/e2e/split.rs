@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use countersign::emulator;
 use nix::sys::signal::Signal;
@@ -29,7 +30,10 @@ struct Named {
 
 impl Named {
     async fn serve(name: &'static str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(), name)
+    }
+
+    fn on(listener: TcpListener, name: &'static str) -> Self {
         let this = Self { address: listener.local_addr().unwrap(), count: Arc::default() };
         let count = Arc::clone(&this.count);
         tokio::spawn(async move {
@@ -209,7 +213,7 @@ async fn the_admin_listener_tells_every_target_of_a_split() {
 #[tokio::test]
 async fn a_dead_target_loses_no_request_of_any_method() {
     let (dead, alive) = (Dead::bind(), url(function().await));
-    let targets = [("dead", &*url(dead.address()), 90), ("alive", &*alive, 10)];
+    let targets = [("dead", &*url(dead.address()), 1), ("alive", &*alive, 0)];
     let log = Log::start();
     let proxy = serve(&file("admin = \"127.0.0.1:0\"", &targets, "")).await;
     let mut client = proxy.connect().await;
@@ -228,7 +232,7 @@ async fn a_dead_target_loses_no_request_of_any_method() {
     let told = log.lines("a target cannot be reached");
     assert_eq!((told.len(), &told[0]["target_name"]), (1, &Value::from("dead")));
     let metrics = proxy.admin("/metrics").await;
-    let failovers = "countersign_failovers_total{target=\"dead\"} 1\n";
+    let failovers = "countersign_failovers_total{target=\"dead\"} 20\n";
     assert!(metrics.text().contains(failovers), "{}", metrics.text());
     let requests = proxy.admin("/requests").await.json();
     let requests = requests["requests"].as_array().unwrap();
@@ -272,6 +276,43 @@ async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no
     let attempts = log.attempts(52).await;
     assert_eq!(attempts.iter().filter(|count| **count == 2).count(), 2, "{attempts:?}");
     assert_eq!(log.lines("a target cannot be reached").len(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_target_is_found_out_though_its_client_does_not_wait() {
+    let (silent, alive) = (Target::bind().await, Named::serve("alive").await);
+    let at = silent.address().port();
+    let targets =
+        [("silent", &*format!("https://localhost:{at}"), 1), ("alive", &*url(alive.address), 0)];
+    let log = Log::start();
+    let proxy =
+        serve(&file("admin = false\ntimeouts = { connect = \"400ms\" }", &targets, "")).await;
+    let mut client = proxy.connect().await;
+    client.send(POST).await;
+    let _shaking = silent.accept().await;
+    drop(client);
+    assert_eq!(log.attempts(1).await, [1]); // its request is over before the connect time-out is
+    assert_eq!(log.lines("a target cannot be reached").len(), 0);
+    log.says("a target cannot be reached").await;
+    assert_eq!(asked(&proxy, (0..10).map(|_| POST.to_owned())).await, ["alive"; 10]);
+    assert_eq!(log.attempts(11).await, [1; 11]);
+}
+
+#[tokio::test]
+async fn that_a_target_is_back_is_found_out_at_no_request_s_cost() {
+    let (dead, alive) = (Dead::bind(), Named::serve("alive").await);
+    let targets = [("dead", &*url(dead.address()), 1), ("alive", &*url(alive.address), 0)];
+    let log = Log::start();
+    let proxy = serve(&file("admin = false", &targets, "")).await;
+    assert_eq!(asked(&proxy, [POST.to_owned()]).await, ["alive"]);
+    let back = Named::on(dead.0.listen(16).unwrap(), "back");
+    assert_eq!(asked(&proxy, [POST.to_owned()]).await, ["alive"]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(asked(&proxy, [POST.to_owned()]).await, ["alive"], "which sees to a connection");
+    log.says("a target can be reached again").await;
+    assert_eq!(asked(&proxy, [POST.to_owned(), GET.to_owned()]).await, ["back"; 2]);
+    assert_eq!((alive.count(), back.count()), (3, 2));
+    assert_eq!(log.attempts(5).await, [2, 1, 1, 1, 1]);
 }
 
 #[tokio::test]

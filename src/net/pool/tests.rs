@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
@@ -16,6 +17,15 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const LONG: Duration = Duration::from_secs(3600);
 /// A test that waits this long has failed.
 const LIMIT: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Lookout for Nobody {
+    fn reached(&self) {}
+
+    fn missed(&self, _: &ConnectError) {}
+}
 
 /// A pool, and the target that it is for.
 struct Bench {
@@ -30,7 +40,7 @@ impl Bench {
         let (roots, proxy) = (Roots::BuiltIn, Proxy::None);
         let upstream = Upstream { roots, ca_file: None, ca_pem: None, proxy, idle };
         let connector = Connector::with(&upstream, LIMIT).unwrap();
-        Self { pool: Pool::new(connector, to, idle, most_idle), target }
+        Self { pool: Pool::new(connector, to, idle, most_idle, Arc::new(Nobody)), target }
     }
 
     /// A request under way; what it came on once its answer has been read.
@@ -166,6 +176,42 @@ async fn a_request_that_is_given_up_takes_its_connection_along() {
     head(&mut stream).await;
     asked.abort();
     closed(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_is_given_up_meanwhile_is_there_for_the_next() {
+    let bench = Bench::new(LONG, 8).await;
+    let (go, gone) = oneshot::channel::<()>();
+    let pool = Arc::clone(&bench.pool.0);
+    let mut opening = Opening::new(&bench.pool.0, async move {
+        gone.await.unwrap();
+        pool.connector.open(pool.to.clone()).await
+    });
+    assert!(timeout(Duration::from_millis(20), opening.wait()).await.is_err());
+    drop(opening);
+    go.send(()).unwrap();
+    let mut stream = bench.accept().await;
+    while bench.pool.0.resting().connections.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let asked = bench.ask();
+    answer(&mut stream).await;
+    assert_eq!(soon(asked).await.unwrap(), CameOn::Kept);
+}
+
+#[tokio::test]
+async fn connections_that_do_not_come_about_are_bounded_where_nobody_waits() {
+    let bench = Bench::new(LONG, 8).await;
+    let alive = Arc::new(());
+    for _ in 0..AHEAD + 10 {
+        let alive = Arc::clone(&alive);
+        let endless = async move {
+            let _alive = alive;
+            std::future::pending().await
+        };
+        Opening::new(&bench.pool.0, endless).go_on();
+    }
+    assert_eq!(Arc::strong_count(&alive), 1 + AHEAD);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub(super) use split::{Doors, Outlet};
 use crate::clock::Clock;
 use crate::config::{ExchangeTimeouts, Retries, Target};
 use crate::credentials::Store;
-use crate::net::{Clients, Pool, Reuse};
+use crate::net::{Clients, Lookout, Pool, Reuse};
 use crate::proxy::body::{Payload, SentBody};
 use crate::proxy::rejection::{PROXY_STATUS, Rejection};
 use crate::proxy::route::on_the_wire;
@@ -55,7 +55,7 @@ pub struct Upstream {
     clock: Clock,
     budget: Budget,
     notices: Notices,
-    reach: Reach,
+    reach: Arc<Reach>,
     metrics: TargetMetrics,
 }
 
@@ -110,10 +110,10 @@ impl Upstream {
         clock: Clock,
         metrics: TargetMetrics,
     ) -> Self {
-        let pool = clients.pool(url(&target));
+        let reach = Arc::new(Reach::new(target.name.clone(), Instant::now()));
+        let pool = clients.pool(url(&target), Arc::clone(&reach) as Arc<dyn Lookout>);
         let signer = Signer::new(target.scope.clone());
         let (budget, notices) = (Budget::new(), Notices::default());
-        let reach = Reach::new(Instant::now());
         Self { target, pool, signer, credentials, clock, budget, notices, reach, metrics }
     }
 

@@ -9,10 +9,11 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, Response};
 
 use crate::config::{Destination, Split, Sticky, Target};
-use crate::net::ConnectError;
+use crate::net::Lookout;
 use crate::proxy::limit::{Gates, Permit};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::below;
+use crate::proxy::upstream::reach::Outlook;
 use crate::proxy::upstream::{Attempts, Others, Outgoing, TargetBody, Upstream};
 use crate::routing::Turns;
 
@@ -103,7 +104,11 @@ impl Spread {
             Some(value) => weights.of_value(value),
             None => weights.in_turn(&self.turns),
         };
-        self.in_line(first, |at| at == first || has_room(at)).unwrap_or(first)
+        let chosen = self.in_line(first, |at| at == first || has_room(at)).unwrap_or(first);
+        if chosen != first {
+            self.upstreams[first].metrics.failed_over();
+        }
+        chosen
     }
 
     /// The first target from a position on that may have a request: one with a weight before a
@@ -115,7 +120,7 @@ impl Spread {
         let standbys = line.clone().filter(|at| !weighs(at));
         let mut line = line.filter(weighs).chain(standbys);
         let now = Instant::now();
-        let hopeful = line.clone().find(|at| self.upstreams[*at].reach.is_hopeful(now));
+        let hopeful = line.clone().find(|at| self.upstreams[*at].is_hopeful(now));
         hopeful.or_else(|| line.next())
     }
 
@@ -137,11 +142,11 @@ impl Spread {
             let outcome = upstream.send(outgoing, attempts).await;
             let Err(Rejection::Connect(error)) = outcome else {
                 if outcome.is_ok() {
-                    upstream.note_reached();
+                    upstream.reach.reached();
                 }
                 return outcome;
             };
-            upstream.note_missed(&error);
+            upstream.reach.missed(&error);
             let next = match outgoing.others {
                 Others::Left => self.next(attempts.target, tried, &mut doors),
                 Others::None => None,
@@ -176,21 +181,14 @@ impl Doors<'_> {
 }
 
 impl Upstream {
-    fn note_missed(&self, error: &ConnectError) {
-        if self.reach.missed(Instant::now()) {
-            tracing::warn!(
-                target_name = self.target.name,
-                error = %error,
-                hint = "the other targets of the split get its requests; it is tried every 10 s",
-                "a target cannot be reached"
-            );
+    /// Whether a request is to be sent there rather than elsewhere. Whether a target that could not
+    /// be reached can be again is no request's to find out.
+    fn is_hopeful(&self, now: Instant) -> bool {
+        let outlook = self.reach.look(now);
+        if outlook == Outlook::Due {
+            self.pool.open_ahead();
         }
-    }
-
-    fn note_reached(&self) {
-        if self.reach.reached() {
-            tracing::info!(target_name = self.target.name, "a target can be reached again");
-        }
+        outlook == Outlook::Good
     }
 }
 

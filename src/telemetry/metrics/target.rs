@@ -91,7 +91,7 @@ impl TargetMetrics {
         failures.with_label_values(&[self.0.name.as_str(), reason]).inc();
     }
 
-    /// A request did not reach it, and went on to another target of its split.
+    /// Another target of a split got a request in place of it, for it could not be reached.
     pub fn failed_over(&self) {
         self.0.metrics.0.client.failovers.with_label_values(&[&self.0.name]).inc();
     }
