@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod call;
 mod check;
+mod emulate;
 mod files;
 mod health;
 mod import;
@@ -13,15 +15,10 @@ mod sign;
 mod split;
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::net::TcpListener;
+use std::process::Command;
 
-use nix::sys::signal::Signal;
-
-use crate::support::{Program, Ran, Serving, TOKEN, Target, ask, read_request, url};
+use crate::support::{Program, Ran};
 
 const CONFIG: &str = "\
 [targets.orders]
@@ -357,230 +354,6 @@ fn sign_prints_a_line_for_curl_with_variables_for_secrets() {
     ] {
         assert!(given.contains(&argument), "{argument}: {given:?}");
     }
-}
-
-fn call<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    [&["call", "--service", "lambda", "--region", "us-east-1"][..], rest].concat()
-}
-
-#[test]
-fn call_prints_the_body_and_nothing_else() {
-    let target = Target::answering(vec![
-        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
-    ]);
-    let url = format!("{}/health?b=2&a=1", target.url);
-    let ran = Program::new().run(&call(&["GET", &url, "-H", "x-one: 1"]));
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "hello", ""));
-    let request = target.requests().remove(0);
-    assert!(request.starts_with("GET /health?b=2&a=1 HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains("\r\nx-one: 1\r\n"), "{request}");
-    assert_eq!(request.matches("authorization: AWS4-HMAC-SHA256 ").count(), 1, "{request}");
-    assert!(request.contains(&format!("\r\nx-amz-security-token: {TOKEN}\r\n")), "{request}");
-}
-
-#[test]
-fn call_ends_with_1_from_400_up_and_still_prints_the_body() {
-    for (answer, code) in [
-        ("HTTP/1.1 399 Odd\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 0),
-        ("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 1),
-        ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno", 1),
-    ] {
-        let target = Target::answering(vec![answer]);
-        let ran = Program::new().run(&call(&["GET", &target.url]));
-        assert_eq!((ran.code, ran.out.as_str()), (Some(code), "no"), "{ran:?}");
-        assert_eq!(ran.err.starts_with("error: the answer is "), code == 1, "{ran:?}");
-        assert_eq!(target.requests().len(), 1);
-    }
-}
-
-#[test]
-fn call_prints_the_head_too_when_asked() {
-    let target = Target::answering(vec![
-        "HTTP/1.1 201 Created\r\nX-Two: 2\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
-    ]);
-    let ran = Program::new().run(&call(&["-i", "GET", &target.url]));
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.out.starts_with("HTTP/1.1 201 Created\n"), "{ran:?}");
-    assert!(ran.out.contains("\nx-two: 2\n"), "{ran:?}");
-    assert!(ran.out.ends_with("\n\nok"), "{ran:?}");
-    target.requests();
-}
-
-#[test]
-fn call_sends_a_body_from_the_line_a_file_or_standard_input() {
-    const OK: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
-    let target = Target::answering(vec![OK, OK, OK]);
-    let program = Program::new();
-    program.write("body.json", "{\"from\":\"a file\"}");
-    assert_eq!(program.run(&call(&["POST", &target.url, "-d", "a=1"])).code, Some(0));
-    let json = ["POST", &target.url, "-d", "@body.json", "-H", "Content-Type: application/json"];
-    assert_eq!(program.run(&call(&json)).code, Some(0));
-    let mut command = program.command(&call(&["PUT", &target.url, "--data", "@-"]));
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"from a pipe").unwrap();
-    assert!(child.wait().unwrap().success());
-    let requests = target.requests();
-    let form = "\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    assert!(requests[0].contains(form) && requests[0].ends_with("\r\n\r\na=1"), "{requests:?}");
-    assert!(requests[1].contains("\r\ncontent-type: application/json\r\n"), "{requests:?}");
-    assert!(!requests[1].contains("urlencoded"), "{requests:?}");
-    assert!(requests[1].ends_with("\r\n\r\n{\"from\":\"a file\"}"), "{requests:?}");
-    assert!(requests[2].ends_with("\r\n\r\nfrom a pipe"), "{requests:?}");
-}
-
-#[test]
-fn call_tells_what_was_typed_wrong() {
-    let program = Program::new();
-    for (arguments, told) in [
-        (&["GET", "http://127.0.0.1:1/", "-H", "nothing"][..], "error: `nothing` is no header\n"),
-        (&["GET", "/health"], "error: `/health` is no URL with a host\n"),
-        (
-            &["GET", "http://127.0.0.1:1/", "-d", "@no-file"],
-            "error: cannot read the body from `@no-file`\n",
-        ),
-    ] {
-        let ran = program.run(&call(arguments));
-        let code = if told.contains("cannot read") { 1 } else { 2 };
-        assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{ran:?}");
-        assert!(ran.err.starts_with(told) && ran.err.contains("\n  hint: "), "{ran:?}");
-    }
-    let remote = program.run(&call(&["GET", "http://orders.example.com/"]));
-    assert_eq!(remote.code, Some(78), "{remote:?}");
-    assert!(remote.err.contains("is not https: a signature must not travel in the clear"));
-}
-
-#[test]
-fn call_ends_when_nobody_reads_on() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let endless = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        read_request(&mut stream);
-        stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").unwrap();
-        (0..1024).any(|_| stream.write_all(&[b'x'; 65536]).is_err())
-    });
-    let mut child = Program::new().command(&call(&["GET", &url])).spawn().unwrap();
-    let mut head = [0; 10];
-    child.stdout.take().unwrap().read_exact(&mut head).unwrap(); // and drops the pipe
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert!(endless.join().unwrap(), "it read on for 64 MiB");
-}
-
-#[test]
-fn call_says_that_a_cut_answer_is_not_whole() {
-    let target = Target::answering(vec![
-        "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nhalf",
-    ]);
-    let ran = Program::new().run(&call(&["GET", &target.url]));
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "half"), "{ran:?}");
-    assert!(ran.err.contains("what was printed is not whole"), "{ran:?}");
-    target.requests();
-}
-
-#[test]
-fn demo_prints_lines_that_work_and_ends_with_0() {
-    let mut demo = Serving::start(&["demo", "--listen", "127.0.0.1:0"]);
-    let banner = demo.until("Ctrl-C ends it.");
-    let lines: Vec<&str> =
-        banner.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
-    let [health, process, stream, unsigned] = lines.as_slice() else { panic!("{banner}") };
-    let (status, answer) = ask(url(health), "GET", "", "");
-    assert_eq!(status, 200, "{answer}");
-    assert!(answer.contains("healthy"), "{answer}");
-    let body = process.split('\'').nth(1).unwrap();
-    let (status, answer) = ask(url(process), "POST", "content-type: application/json\r\n", body);
-    assert_eq!(status, 200, "{answer}");
-    assert!(answer.contains("hello"), "{answer}");
-    let (status, answer) = ask(url(stream), "GET", "", "");
-    assert!(status == 200 && answer.contains("data:"), "{answer}");
-    let (status, answer) = ask(url(unsigned), "GET", "", "");
-    assert_eq!(status, 403, "unsigned, it is refused: {answer}");
-    let page = banner.split_whitespace().find(|word| word.ends_with('/')).unwrap();
-    let (status, answer) = ask(&format!("{page}requests"), "GET", "", "");
-    assert!(status == 200 && answer.contains("\"/process\""), "{answer}");
-    assert_eq!(demo.interrupt(), Some(0));
-}
-
-#[test]
-fn emulate_refuses_what_is_not_signed_and_takes_what_call_signs() {
-    let mut emulator = Serving::start(&["emulate", "--listen", "127.0.0.1:0"]);
-    let printed = emulator.until("AWS_SECRET_ACCESS_KEY=");
-    let address = url(&printed).to_owned();
-    let health = format!("{address}/health");
-    let (status, answer) = ask(&health, "GET", "", "");
-    assert_eq!(status, 403, "{answer}");
-    assert!(answer.to_lowercase().contains("\r\nx-amzn-errortype: "), "{answer}");
-    let value = |name: &str| {
-        let from = printed.split(&format!("export {name}=")).nth(1).unwrap();
-        from.lines().next().unwrap().to_owned()
-    };
-    let program = Program::new();
-    let mut command = program.command(&call(&["GET", &health]));
-    command.env_remove("AWS_SESSION_TOKEN");
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
-        command.env(name, value(name));
-    }
-    let signed = Ran::of(command.output().unwrap());
-    assert_eq!(signed.code, Some(0), "{signed:?}");
-    assert!(signed.out.contains("healthy"), "{signed:?}");
-    let wrong = program.run(&call(&["GET", &health]));
-    assert_eq!(wrong.code, Some(1), "an unknown token is refused: {wrong:?}");
-    assert_eq!(emulator.interrupt(), Some(0));
-}
-
-#[test]
-fn a_second_interrupt_ends_the_emulator_at_once() {
-    let mut emulator = Serving::start(&["emulate", "--listen", "127.0.0.1:0"]);
-    let printed = emulator.until("http://");
-    let address = url(&printed).strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut asked_for = [0; 12];
-    stream.read_exact(&mut asked_for).unwrap(); // it is at work on the request
-    assert_eq!(&asked_for, b"HTTP/1.1 100");
-    emulator.signal(Signal::SIGINT);
-    while TcpStream::connect(address).is_ok() {
-        std::thread::sleep(Duration::from_millis(10)); // until it has heard the first
-    }
-    assert_eq!(emulator.interrupt(), Some(1));
-}
-
-#[test]
-fn demo_signs_with_a_wrong_secret_of_its_example_key() {
-    let answered = |variables: &[(&str, &str)]| {
-        let program = Program::new();
-        let mut command = program.command(&["demo", "--listen", "127.0.0.1:0"]);
-        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-            command.env_remove(name);
-        }
-        command.envs(variables.iter().copied());
-        let mut demo = Serving::of(command);
-        let banner = demo.until("Ctrl-C ends it.");
-        let health = banner.lines().find(|line| line.contains("/health")).unwrap();
-        let (status, answer) = ask(url(health), "GET", "", "");
-        if status == 403 {
-            assert!(answer.contains("InvalidSignature"), "{answer}");
-            demo.until("signature_mismatch");
-        }
-        assert_eq!(demo.interrupt(), Some(0));
-        status
-    };
-    let wrong = ("AWS_SECRET_ACCESS_KEY", "wrong");
-    assert_eq!(answered(&[wrong]), 403);
-    assert_eq!(answered(&[wrong, ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")]), 403);
-    // A key of somebody's own is no matter of the demo's.
-    assert_eq!(answered(&[wrong, ("AWS_ACCESS_KEY_ID", "AKIDOTHER")]), 200);
-}
-
-#[test]
-fn demo_ends_with_its_terminal() {
-    let mut demo = Serving::start(&["demo", "--listen", "127.0.0.1:0"]);
-    demo.until("Ctrl-C ends it.");
-    demo.signal(Signal::SIGHUP);
-    demo.signal(Signal::SIGINT); // ends it where the first one did not
-    let ended = demo.child.wait().unwrap();
-    assert_eq!(ended.signal(), Some(Signal::SIGHUP as i32), "{ended:?}");
 }
 
 #[test]
