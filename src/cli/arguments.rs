@@ -165,6 +165,7 @@ pub(super) struct Check {
 #[derive(Args, Debug)]
 pub(super) struct Explain {
     /// The method, such as GET
+    #[arg(value_parser = method)]
     pub(super) method: http::Method,
     /// A path, or the URL as the app writes it
     #[arg(value_name = "PATH|URL")]
@@ -177,6 +178,7 @@ pub(super) struct Explain {
 #[derive(Args, Debug)]
 pub(super) struct OneRequest {
     /// The method, such as GET
+    #[arg(value_parser = method)]
     pub(super) method: http::Method,
     /// A header, such as "accept: text/plain" (repeatable)
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -311,6 +313,14 @@ pub(super) struct ImportedFile {
     /// call it
     #[arg(long)]
     pub(super) without_authorizers: bool,
+}
+
+/// A method; who leaves it out learns where it stands.
+fn method(typed: &str) -> Result<http::Method, String> {
+    typed.parse().map_err(|_| match typed.contains('/') {
+        true => format!("a method comes first, as in `GET {typed}`"),
+        false => "a method is one word, such as GET".to_owned(),
+    })
 }
 
 fn assignment(text: &str) -> Result<(String, String), &'static str> {

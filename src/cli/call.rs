@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Call;
+use crate::cli::credentials::{self, loaded};
 use crate::cli::request::{Mistyped, to_one_target};
 use crate::cli::{Environment, Exit, complain, print, refuse_setup, serve, tell, try_print};
 use crate::clock::Clock;
@@ -19,11 +19,11 @@ use crate::proxy::{Single, TargetBody, Upstream};
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, Output};
 
-/// How long the source of the credentials is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Why there are no credentials is said once.
+const LOGGED: &str = "warn,countersign::credentials=off";
 
 pub(super) fn run(arguments: &Call, environment: Environment) -> Exit {
-    let _ = logs::start("warn", Some(LogFormat::Text), Output::Stderr); // `warn` is a filter
+    let _ = logs::start(LOGGED, Some(LogFormat::Text), Output::Stderr); // it is a filter
     let single = match single(arguments) {
         Ok(single) => single,
         Err(mistyped) => return mistyped.exit(),
@@ -44,7 +44,6 @@ fn single(arguments: &Call) -> Result<Single, Mistyped> {
         sent: sent.clone(),
         headers: arguments.request.headers()?,
         body: arguments.request.body()?,
-        patience: PATIENCE,
     })
 }
 
@@ -58,17 +57,28 @@ async fn call(config: &Config, stores: Stores, single: Single, include: bool) ->
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
     let metrics = Metrics::new(Clock::system().now()).target(&target.name); // nobody reads them
+    let loaded = loaded(&store).await;
     let upstream = Upstream::new(Arc::clone(target), &clients, store, Clock::system(), metrics);
-    let exit = match upstream.send_single(single).await {
-        Ok(answer) => show(answer, include).await,
-        Err(rejection) => {
-            complain(&rejection, Some(rejection.hint()));
+    let exit = match loaded {
+        Ok(_) => send(&upstream, single, include).await,
+        Err(unavailable) => {
+            credentials::complain(&unavailable);
             Exit::Failure
         }
     };
     stop.cancel();
     let _ = refreshing.await; // it has nothing to say
     exit
+}
+
+async fn send(upstream: &Upstream, single: Single, include: bool) -> Exit {
+    match upstream.send_single(single).await {
+        Ok(answer) => show(answer, include).await,
+        Err(rejection) => {
+            complain(&rejection, Some(rejection.hint()));
+            Exit::Failure
+        }
+    }
 }
 
 /// The answer as it comes; 1 from 400 up, as `curl --fail-with-body` does.

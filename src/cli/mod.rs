@@ -4,6 +4,7 @@ mod arguments;
 mod call;
 mod check;
 mod completions;
+mod credentials;
 mod demo;
 mod emulate;
 mod explain;

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Sign;
+use crate::cli::credentials::{self, loaded};
 use crate::cli::request::{Mistyped, to_one_target};
 use crate::cli::shell::quoted;
 use crate::cli::{
@@ -21,9 +21,6 @@ use crate::credentials::Stores;
 use crate::proxy::{Rejection, choose};
 use crate::routing::host;
 use crate::sigv4::{PayloadHash, Signer, Unsigned};
-
-/// How long the source of the credentials is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that is about to be signed, and who signs it.
 struct Subject {
@@ -119,10 +116,10 @@ async fn sign(subject: Subject, mut headers: HeaderMap, payload: PayloadHash) ->
     };
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(subject.stores.run(stop.clone()));
-    let credentials = match store.get(PATIENCE).await {
+    let credentials = match loaded(&store).await {
         Ok(credentials) => credentials,
-        Err(error) => {
-            complain(&error, None);
+        Err(unavailable) => {
+            credentials::complain(&unavailable);
             tell("signed with the example key of AWS's documentation instead");
             Arc::new(emulate::signing_credentials(None))
         }

@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::support::{Program, TOKEN, Target, read_request};
+use crate::support::{Program, Ran, TOKEN, Target, read_request};
 
 /// The arguments of a call that says service and region.
 pub(crate) fn call<'a>(rest: &[&'a str]) -> Vec<&'a str> {
@@ -95,6 +96,35 @@ fn call_tells_what_was_typed_wrong() {
     let remote = program.run(&call(&["GET", "http://orders.example.com/"]));
     assert_eq!(remote.code, Some(78), "{remote:?}");
     assert!(remote.err.contains("is not https: a signature must not travel in the clear"));
+}
+
+#[test]
+fn call_without_a_method_says_where_it_stands() {
+    for (typed, said) in [
+        ("https://a.lambda-url.us-east-1.on.aws/x", "as in `GET https://a.lambda-url.us-east-1"),
+        ("/health", "as in `GET /health`"),
+        ("G(T", "a method is one word, such as GET"),
+    ] {
+        let ran = Program::new().run(&call(&[typed]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn call_without_credentials_says_so_and_where_it_looked_within_seconds() {
+    let program = Program::new();
+    let mut command = program.command(&call(&["GET", "http://127.0.0.1:1/"]));
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        command.env_remove(name);
+    }
+    let began = Instant::now();
+    let ran = Ran::of(command.output().unwrap());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.err.starts_with("error: no credentials: "), "{ran:?}");
+    assert!(ran.err.contains("\n  hint: tried: environment (AWS_ACCESS_KEY_ID), "), "{ran:?}");
+    assert_eq!(ran.err.lines().count(), 2, "said once: {ran:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::cli::check::connect::loaded;
+use crate::cli::credentials::{self, loaded};
 use crate::cli::{Exit, complain, explain, print, tell};
 use crate::clock::Clock;
 use crate::config::{Config, Listen, Logged, Route};
@@ -151,8 +151,8 @@ fn name_host(parts: &mut Parts, route: &Route) -> Option<()> {
 async fn ready(stores: &Stores, route: &Route) -> Result<(), Exit> {
     for target in route.destination.targets() {
         let Some(store) = stores.of(&target.credentials) else { return Err(Exit::Failure) };
-        loaded(&store).await.map_err(|error| {
-            complain(&error, None);
+        loaded(&store).await.map_err(|unavailable| {
+            credentials::complain(&unavailable);
             Exit::Failure
         })?;
     }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use http::Uri;
@@ -13,16 +13,10 @@ use tower::ServiceExt;
 
 use crate::cli::check::clock::Judges;
 use crate::cli::check::table::{Check, Found, Row};
+use crate::cli::credentials::{loaded, why};
 use crate::config::{Config, Target};
-use crate::credentials::{Store, Stores, Unavailable};
+use crate::credentials::{Store, Stores};
 use crate::net::{Clients, ConnectError, Connector, SetupError};
-
-/// How long a source of credentials that says nothing is waited for: as long as a load may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long one is that has failed: the agents of ECS and EKS may need another try.
-const SECOND_TRY: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has failed.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Tries all targets that routes send to, at once.
 pub(super) async fn connect(
@@ -88,7 +82,7 @@ async fn clocks(
 async fn credentials(store: Option<Store>) -> Found {
     let Some(store) = store else { return Found::unknown("no source") };
     match loaded(&store).await {
-        Ok(()) => match store.status() {
+        Ok(_) => match store.status() {
             status if status.stale => {
                 Found::failed("they have expired", "log in again, or look at their source")
             }
@@ -99,28 +93,9 @@ async fn credentials(store: Option<Store>) -> Found {
                 None => Found::ok("they do not say until when"),
             },
         },
-        Err(Unavailable::Failed(failure)) => {
-            // What the chain tried is in the hint.
-            let what = failure.message.split(". Attempted:").next().unwrap_or_default();
-            Found::failed(what, &failure.hint)
-        }
-        Err(pending @ Unavailable::Pending) => {
-            Found::failed(pending.to_string(), "look at the container's agent, IMDS or STS")
-        }
-    }
-}
-
-/// Waits for credentials, and no longer than there is hope.
-pub(super) async fn loaded(store: &Store) -> Result<(), Unavailable> {
-    let began = Instant::now();
-    loop {
-        let error = match store.get(LOOK).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let limit = if matches!(error, Unavailable::Failed(_)) { SECOND_TRY } else { PATIENCE };
-        if began.elapsed() >= limit {
-            return Err(error);
+        Err(unavailable) => {
+            let (what, hint) = why(&unavailable);
+            Found::failed(what, hint)
         }
     }
 }

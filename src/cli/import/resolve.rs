@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -11,6 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::arguments::Signing;
+use crate::cli::credentials::{self, loaded};
 use crate::cli::import::operation::Function;
 use crate::cli::import::urls::{UrlConfig, Urls};
 use crate::cli::request::to_one_target;
@@ -20,8 +20,6 @@ use crate::net::Clients;
 use crate::proxy::{Rejection, Single, Upstream};
 use crate::telemetry::Metrics;
 
-/// How long the source of the credentials is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// An answer takes some hundred bytes.
 const LARGEST_ANSWER: usize = 64 << 10;
 
@@ -86,6 +84,10 @@ async fn in_region(
     let store = stores.of(&target.credentials).ok_or(Exit::Failure)?;
     let stop = CancellationToken::new();
     let refreshing = tokio::spawn(stores.run(stop.clone()));
+    loaded(&store).await.map_err(|unavailable| {
+        credentials::complain(&unavailable);
+        Exit::Failure
+    })?;
     let metrics = Metrics::new(Clock::system().now()).target(&target.name); // nobody reads them
     let lambda = Upstream::new(Arc::clone(target), &clients, store, Clock::system(), metrics);
     let mut outcome = Ok(());
@@ -115,13 +117,8 @@ async fn ask(
     let Ok(sent) = format!("/2021-10-31/functions/{name}/url{query}").parse() else {
         return Ok(Err("its name cannot stand in a URL".to_owned()));
     };
-    let single = Single {
-        method: Method::GET,
-        sent,
-        headers: HeaderMap::new(),
-        body: Bytes::new(),
-        patience: PATIENCE,
-    };
+    let single =
+        Single { method: Method::GET, sent, headers: HeaderMap::new(), body: Bytes::new() };
     let answer = lambda.send_single(single).await?;
     let status = answer.status();
     #[allow(clippy::disallowed_methods)] // bounded by `Limited`

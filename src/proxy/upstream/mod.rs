@@ -279,13 +279,11 @@ pub struct Single {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// How long credentials are waited for.
-    pub patience: Duration,
 }
 
 impl Upstream {
-    /// Sends one request of a person's own. Where the service refuses it, why stands in the
-    /// extensions of the answer, as a [`Forbidden`].
+    /// Sends one request of a person's own, with the credentials at hand. Where the service refuses
+    /// it, why stands in the extensions of the answer, as a [`Forbidden`].
     ///
     /// # Errors
     ///
@@ -299,7 +297,7 @@ impl Upstream {
             headers,
             payload: Payload::whole(single.body),
             timeouts: WITHOUT_HURRY,
-            patience: single.patience,
+            patience: Duration::ZERO,
             retries: None,
             others: Others::None,
         };
