@@ -43,6 +43,11 @@ impl Tcp {
         &self.written
     }
 
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.stream.inner()
+    }
+
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             self.written.add(*bytes);

@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
 use crate::config::{Proxy, Roots, Upstream};
+#[cfg(target_os = "linux")]
+use crate::net::way::Way;
 use crate::net::{ConnectError, Connector};
 use crate::secret::Secret;
 
@@ -129,6 +131,22 @@ async fn tells_a_name_without_an_address() {
     let connector = connector.as_mut().unwrap().ready().await.unwrap();
     let refused = connector.call("http://nosuch.invalid".parse().unwrap()).await.map(drop);
     assert!(matches!(refused, Err(ConnectError::Dns(_))), "{refused:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_host_that_is_gone_is_found_out_in_two_minutes_whether_bytes_are_under_way_or_not() {
+    let listener = bind().await;
+    let to = format!("http://{}", listener.local_addr().unwrap());
+    let opened = Way::new(&Proxy::None).unwrap().call(to.parse().unwrap()).await.unwrap();
+    let socket = socket2::SockRef::from(opened.socket());
+    let (first, next) =
+        (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+    let found_out = first + next * socket.tcp_keepalive_retries().unwrap();
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(found_out, Duration::from_secs(120));
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(found_out));
+    assert!(first < Duration::from_secs(350), "a NAT gateway would have forgotten it");
 }
 
 #[tokio::test]

@@ -24,6 +24,11 @@ use crate::net::tls::SetupError;
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_PROBES: u32 = 4;
+/// Keep-alive says nothing while bytes are under way: without this (RFC 5482), Linux sends them for
+/// a quarter of an hour to a host that is gone. As long as keep-alive takes to find that out.
+#[cfg(target_os = "linux")]
+const GONE: Duration =
+    KEEP_ALIVE.saturating_add(KEEP_ALIVE_INTERVAL.saturating_mul(KEEP_ALIVE_PROBES));
 
 /// Opens TCP connections.
 #[derive(Clone, Debug)]
@@ -40,6 +45,8 @@ impl Way {
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(GONE));
         Ok(Self { tcp, proxy: std::sync::Arc::new(matcher(proxy)?) })
     }
 
