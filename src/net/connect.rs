@@ -51,7 +51,7 @@ impl Connector {
             .with_tls_config(tls::config(upstream)?)
             .https_or_http() // plain http is for loopback, which the configuration has checked
             .enable_http1()
-            .wrap_connector(Way::new(&upstream.proxy)?);
+            .wrap_connector(Way::new(&upstream.proxy, deadline)?);
         Ok(Self { https, deadline, opened: None })
     }
 

@@ -137,9 +137,11 @@ async fn tells_a_name_without_an_address() {
 #[tokio::test]
 async fn a_host_that_is_gone_is_found_out_in_two_minutes_whether_bytes_are_under_way_or_not() {
     let listener = bind().await;
-    let to = format!("http://{}", listener.local_addr().unwrap());
-    let opened = Way::new(&Proxy::None).unwrap().call(to.parse().unwrap()).await.unwrap();
-    let socket = socket2::SockRef::from(opened.socket());
+    let port = listener.local_addr().unwrap().port();
+    let mut way = Way::new(&Proxy::None, DEADLINE).unwrap();
+    // The same place by a name that does not say so.
+    let far = way.call(format!("http://127.1:{port}").parse().unwrap()).await.unwrap();
+    let socket = socket2::SockRef::from(far.socket());
     let (first, next) =
         (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
     let found_out = first + next * socket.tcp_keepalive_retries().unwrap();
@@ -147,6 +149,9 @@ async fn a_host_that_is_gone_is_found_out_in_two_minutes_whether_bytes_are_under
     assert_eq!(found_out, Duration::from_secs(120));
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(found_out));
     assert!(first < Duration::from_secs(350), "a NAT gateway would have forgotten it");
+    let near = way.call(format!("http://localhost:{port}").parse().unwrap()).await.unwrap();
+    let waits = socket2::SockRef::from(near.socket()).tcp_user_timeout().unwrap();
+    assert_eq!(waits, None, "a program in a debugger takes nothing for a while");
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_PROBES: u32 = 4;
 /// Keep-alive says nothing while bytes are under way: without this (RFC 5482), Linux sends them for
-/// a quarter of an hour to a host that is gone. As long as keep-alive takes to find that out.
+/// a quarter of an hour to a host that is gone. As long as keep-alive takes to find that out. It also
+/// ends an upload of which a host takes nothing for as long.
 #[cfg(target_os = "linux")]
 const GONE: Duration =
     KEEP_ALIVE.saturating_add(KEEP_ALIVE_INTERVAL.saturating_mul(KEEP_ALIVE_PROBES));
@@ -38,10 +39,13 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(proxy: &Proxy) -> Result<Self, SetupError> {
+    /// `deadline`: what a connection may take, TLS and all.
+    pub(super) fn new(proxy: &Proxy, deadline: Duration) -> Result<Self, SetupError> {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false); // https passes through it on its way to TLS
         tcp.set_nodelay(true);
+        // Shared out among a name's addresses, so that one that is dead leaves time for the next.
+        tcp.set_connect_timeout(Some(deadline));
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
@@ -105,7 +109,12 @@ impl Service<Uri> for Way {
                     .map_err(|cause| ConnectError::Proxy(BoxError::from(cause)))
             });
         }
-        let opened = self.tcp.clone().oneshot(to);
+        let mut tcp = self.tcp.clone();
+        #[cfg(target_os = "linux")]
+        if is_loopback(&to) {
+            tcp.set_tcp_user_timeout(None); // such a host is never gone, but may be in a debugger
+        }
+        let opened = tcp.oneshot(to);
         Box::pin(async move {
             opened
                 .await
