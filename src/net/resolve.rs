@@ -1,19 +1,40 @@
 //! Names, looked up by the system. AWS's own are looked up as absolute ones: Kubernetes puts
 //! `ndots:5` into pods, and each of its search domains would cost two queries first.
+//!
+//! The system keeps a thread for as long as it looks, whoever has gone, and threads are shared by
+//! all: so those who want the same name at the same time share one look-up.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower::Service;
 
 /// Domains in which no search domain can have a say.
 const ABSOLUTE: [&str; 3] = [".on.aws", ".amazonaws.com", ".amazonaws.com.cn"];
 
+/// How long a look-up is joined. One that hangs must not keep a name from being found once the
+/// server is back.
+const JOINED: Duration = Duration::from_secs(2);
+
+type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
+type LookUp = Shared<BoxFuture<'static, Found>>;
+
 /// The system's resolver.
 #[derive(Clone, Debug)]
-pub(super) struct Resolver(GaiResolver);
+pub(super) struct Resolver {
+    system: GaiResolver,
+    /// The last look-up of each name, and when it began.
+    last: Arc<Mutex<HashMap<Name, (Instant, LookUp)>>>,
+}
 
 /// A name without an address.
 #[derive(Debug, thiserror::Error)]
@@ -21,19 +42,35 @@ pub(super) struct Resolver(GaiResolver);
 pub(super) struct Unresolved {
     pub(super) name: String,
     #[source]
-    cause: std::io::Error,
+    cause: Arc<io::Error>,
 }
 
 impl Resolver {
     pub(super) fn new() -> Self {
-        Self(GaiResolver::new())
+        Self { system: GaiResolver::new(), last: Arc::default() }
+    }
+
+    /// One that is under way, or another.
+    fn look_up(&mut self, name: Name) -> LookUp {
+        let mut last = self.last.lock().expect("nothing panics while it is held");
+        if let Some((began, look_up)) = last.get(&name)
+            && began.elapsed() < JOINED
+            && look_up.peek().is_none()
+        {
+            return look_up.clone();
+        }
+        let found = self.system.call(name.clone());
+        let found = found.map(|found| found.map(Iterator::collect).map_err(Arc::new));
+        let look_up = found.boxed().shared();
+        last.insert(name, (Instant::now(), look_up.clone()));
+        look_up
     }
 }
 
 impl Service<Name> for Resolver {
-    type Response = GaiAddrs;
+    type Response = std::vec::IntoIter<SocketAddr>;
     type Error = Unresolved;
-    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, Unresolved>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
         Poll::Ready(Ok(())) // the system's resolver is always ready
@@ -41,9 +78,11 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let asked = absolute(name.as_str()).and_then(|name| name.parse().ok());
-        let look_up = self.0.call(asked.unwrap_or_else(|| name.clone()));
+        let look_up = self.look_up(asked.unwrap_or_else(|| name.clone()));
         Box::pin(async move {
-            look_up.await.map_err(|cause| Unresolved { name: name.as_str().to_owned(), cause })
+            let found = look_up.await;
+            let unresolved = |cause| Unresolved { name: name.as_str().to_owned(), cause };
+            found.map(|found| Vec::from(&*found).into_iter()).map_err(unresolved)
         })
     }
 }
@@ -54,7 +93,31 @@ fn absolute(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::absolute;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_wants_the_same_name_meanwhile_shares_the_look_up() {
+        let mut resolver = Resolver::new();
+        let name = |name: &str| name.parse::<Name>().unwrap();
+        let first = resolver.look_up(name("localhost"));
+        let second = resolver.clone().look_up(name("localhost"));
+        assert!(second.ptr_eq(&first));
+        assert!(!resolver.look_up(name("127.0.0.1")).ptr_eq(&first));
+        assert!(first.await.unwrap().iter().all(|found| found.ip().is_loopback()));
+        assert!(!resolver.look_up(name("localhost")).ptr_eq(&second), "it has ended");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_hangs_is_not_waited_for_by_those_who_come_later() {
+        let mut resolver = Resolver::new();
+        let name: Name = "localhost".parse().unwrap();
+        let hangs: LookUp = std::future::pending().boxed().shared();
+        let began = |ago| Instant::now().checked_sub(ago).unwrap();
+        for (ago, joined) in [(JOINED / 2, true), (JOINED, false)] {
+            resolver.last.lock().unwrap().insert(name.clone(), (began(ago), hangs.clone()));
+            assert_eq!(resolver.look_up(name.clone()).ptr_eq(&hangs), joined, "{ago:?}");
+        }
+    }
 
     #[test]
     fn names_of_aws_are_absolute() {
