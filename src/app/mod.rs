@@ -113,8 +113,10 @@ impl App {
             recent: if admin.is_some() { Recent::kept() } else { Recent::off() },
         };
         let metrics = telemetry.metrics.clone();
+        let room = listen::room_for(config.limits.connections);
         let clients = Clients::new(&config)?.counted(metrics.connections_opened());
-        let connections = Connections::new(listen::room_for(config.limits.connections));
+        let clients = clients.bounded(room.targets);
+        let connections = Connections::new(room.clients);
         let served = Arc::clone(&config);
         let proxy = Arc::new(Proxy::new(served, &stores, &clients, &clock, &telemetry));
         let health = Health::new(stores.clone());

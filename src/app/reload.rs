@@ -149,7 +149,7 @@ impl Reloader {
             // STS and SSO are reached the same way as targets are.
             let stores = Stores::new(config, environment, &self.clock)?;
             let clients = Clients::new(config)?.counted(self.metrics.connections_opened());
-            (stores, Some(clients))
+            (stores, Some(clients.bounded_with(&self.clients)))
         };
         self.refreshers.add(&stores);
         stores.await_first(FIRST_CREDENTIALS).await;

@@ -1,20 +1,30 @@
 //! File descriptors: a connection takes two, the client's and one to a target. Without enough of
-//! them accepts fail, and with them everything else that opens a file, so the bound on
-//! connections is made to fit.
+//! them accepts fail, and with them everything else that opens a file, so the bounds on
+//! connections are made to fit.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// A client and a target.
-const EACH: u64 = 2;
+const EACH: usize = 2;
 /// What is open besides: listeners, the admin listener's connections, those that are turned away,
 /// credential sources, look-ups, the log.
 const RESERVE: u64 = 512;
 
-/// Raises the soft limit to the hard one and gives the connections that fit: `wanted`, or fewer
-/// with a warning.
-pub fn room_for(wanted: usize) -> usize {
-    let Some(limit) = raised() else { return wanted };
-    let fitting = fitting(wanted, limit);
+/// How many connections fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of clients.
+    pub clients: usize,
+    /// To targets: no fewer. Those that rest take what others have left.
+    pub targets: usize,
+}
+
+/// Raises the soft limit to the hard one and gives the connections that fit: of clients as many as
+/// are `wanted`, or fewer with a warning.
+pub fn room_for(wanted: usize) -> Room {
+    let Some(limit) = raised() else { return Room { clients: wanted, targets: usize::MAX } };
+    let room = room(wanted, limit);
+    let fitting = room.clients;
     if fitting < wanted {
         tracing::warn!(
             key = "limits.connections",
@@ -25,7 +35,7 @@ pub fn room_for(wanted: usize) -> usize {
              the hard limit (`ulimit -Hn`, `LimitNOFILE=`, `ulimits`) or write fewer"
         );
     }
-    fitting
+    room
 }
 
 /// The limit that holds. Where the hard one cannot be had, the soft one stays.
@@ -36,22 +46,28 @@ fn raised() -> Option<u64> {
 }
 
 /// A process with few descriptors keeps a quarter of them for the rest.
-fn fitting(wanted: usize, limit: u64) -> usize {
-    let room = (limit - RESERVE.min(limit / 4)) / EACH;
-    wanted.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
+fn room(wanted: usize, limit: u64) -> Room {
+    let free = usize::try_from(limit - RESERVE.min(limit / 4)).unwrap_or(usize::MAX);
+    let clients = wanted.min(free / EACH).max(1);
+    Room { clients, targets: free.saturating_sub(clients).max(1) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fitting;
+    use super::{Room, room};
 
     #[test]
     fn two_descriptors_a_connection_and_some_in_reserve() {
-        assert_eq!(fitting(4096, 1 << 20), 4096);
-        assert_eq!(fitting(4096, u64::MAX), 4096);
-        assert_eq!(fitting(4096, 2 * 4096 + 512), 4096);
-        assert_eq!(fitting(4096, 2 * 4096 + 510), 4095);
-        assert_eq!(fitting(4096, 1024), 384);
-        assert_eq!(fitting(4096, 0), 1);
+        for (limit, clients, targets) in [
+            (1 << 20, 4096, (1 << 20) - 512 - 4096),
+            (u64::MAX, 4096, usize::MAX - 512 - 4096),
+            (2 * 4096 + 512, 4096, 4096),
+            (2 * 4096 + 511, 4095, 4096),
+            (2 * 4096 + 510, 4095, 4095),
+            (1024, 384, 384),
+            (0, 1, 1),
+        ] {
+            assert_eq!(room(4096, limit), Room { clients, targets }, "{limit}");
+        }
     }
 }

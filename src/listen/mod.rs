@@ -26,7 +26,7 @@ pub use accept::serve;
 pub use bind::{BindError, Bound, SocketFile, bind};
 pub use body::Watched;
 pub use counts::{Connections, Count, Counts};
-pub use descriptors::room_for;
+pub use descriptors::{Room, room_for};
 pub use inherit::Inherited;
 pub use stop::Stop;
 

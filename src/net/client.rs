@@ -12,6 +12,7 @@ use prometheus::IntCounter;
 use tower::BoxError;
 
 use crate::config::Config;
+use crate::net::census::Census;
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
 use crate::net::opening::Lookout;
@@ -28,6 +29,7 @@ pub struct Clients {
     connector: Connector,
     idle: std::time::Duration,
     most_idle: usize,
+    census: Arc<Census>,
 }
 
 impl Clients {
@@ -41,7 +43,21 @@ impl Clients {
             connector: Connector::new(config)?,
             idle: config.upstream.idle,
             most_idle: config.limits.connections.max(IDLE_FLOOR),
+            census: Census::new(usize::MAX),
         })
+    }
+
+    /// The same, with no more than `most` connections in all pools together, but for those that
+    /// requests need.
+    #[must_use]
+    pub fn bounded(self, most: usize) -> Self {
+        Self { census: Census::new(most), ..self }
+    }
+
+    /// The same, with a bound that the pools of `others` share.
+    #[must_use]
+    pub fn bounded_with(self, others: &Self) -> Self {
+        Self { census: Arc::clone(&others.census), ..self }
     }
 
     /// The same, with each connection that they open counted.
@@ -56,7 +72,8 @@ impl Clients {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        Pool::new(self.connector.clone(), to, self.idle, self.most_idle, lookout)
+        let bounds = (self.most_idle, &self.census);
+        Pool::new(self.connector.clone(), to, self.idle, bounds, lookout)
     }
 
     /// Sends one request on a connection of its own.

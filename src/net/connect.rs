@@ -82,7 +82,7 @@ impl Connector {
             }
         });
         sender.ready().await.map_err(unready)?;
-        Ok(Connection { sender, written, alarm: Alarm::default() })
+        Ok(Connection { sender, written, alarm: Alarm::default(), _place: None })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way out: one TLS stack and one connector, for targets and for the sources of credentials.
 
 mod alarm;
+mod census;
 mod client;
 mod connect;
 mod error;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
 use crate::net::alarm::Alarm;
+use crate::net::census::{Census, Place, Rests};
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
 use crate::net::opening::{AHEAD, Lookout, Opening};
@@ -33,6 +34,7 @@ pub(super) struct Shared<B> {
     /// How long a connection is kept without a request.
     idle: Duration,
     most_idle: usize,
+    census: Arc<Census>,
     resting: Mutex<Resting<B>>,
     /// A connection has come to rest.
     rested: Notify,
@@ -61,6 +63,8 @@ pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<B>,
     pub(super) written: Written,
     pub(super) alarm: Alarm,
+    /// In the count of all; none where it is in no pool.
+    pub(super) _place: Option<Place>,
 }
 
 /// The connection that a request went out on.
@@ -91,14 +95,27 @@ where
         connector: Connector,
         to: Uri,
         idle: Duration,
-        most_idle: usize,
+        (most_idle, census): (usize, &Arc<Census>),
         lookout: Arc<dyn Lookout>,
     ) -> Self {
+        let census = Arc::clone(census);
         let resting = Resting { connections: Vec::new(), eviction: Eviction::Off };
         let (resting, rested) = (Mutex::new(resting), Notify::new());
         let ahead = Arc::new(Semaphore::new(AHEAD));
-        let shared = Shared { connector, to, idle, most_idle, resting, rested, ahead, lookout };
-        Self(Arc::new(shared))
+        let shared = Arc::new(Shared {
+            connector,
+            to,
+            idle,
+            most_idle,
+            census,
+            resting,
+            rested,
+            ahead,
+            lookout,
+        });
+        let rests: Weak<Shared<B>> = Arc::downgrade(&shared);
+        shared.census.add(rests);
+        Self(shared)
     }
 
     /// Sends a request, in origin form and with its `Host`, and gives the head of its answer.
@@ -122,7 +139,7 @@ where
                     connection.await.map_err(|_elapsed| SendError::TimedOut)??
                 }
             };
-            let Connection { sender, written, alarm } = lease.connection();
+            let Connection { sender, written, alarm, .. } = lease.connection();
             let before = written.bytes();
             let mut failed = match alarm.within(limit, sender.try_send_request(request)).await {
                 Some(Ok(answer)) => {
@@ -179,7 +196,11 @@ where
 {
     fn open(self: &Arc<Self>) -> Opening<B> {
         let pool = Arc::clone(self);
-        Opening::new(self, async move { pool.connector.open(pool.to.clone()).await })
+        Opening::new(self, async move {
+            let place = Some(pool.census.enter());
+            let opened = pool.connector.open(pool.to.clone()).await;
+            opened.map(|connection| Connection { _place: place, ..connection })
+        })
     }
 }
 
@@ -226,6 +247,19 @@ impl<B: Send + 'static> Shared<B> {
             return None;
         };
         Some((*since + self.idle).duration_since(now))
+    }
+}
+
+impl<B: Send + 'static> Rests for Shared<B> {
+    fn oldest(&self) -> Option<Instant> {
+        self.resting().connections.first().map(|(since, _)| *since)
+    }
+
+    fn close_oldest(&self) {
+        let mut resting = self.resting();
+        if !resting.connections.is_empty() {
+            resting.connections.remove(0);
+        }
     }
 }
 

@@ -35,12 +35,16 @@ struct Bench {
 
 impl Bench {
     async fn new(idle: Duration, most_idle: usize) -> Self {
+        Self::with(idle, (most_idle, &Census::new(usize::MAX))).await
+    }
+
+    async fn with(idle: Duration, bounds: (usize, &Arc<Census>)) -> Self {
         let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let to = format!("http://{}/", target.local_addr().unwrap()).parse().unwrap();
         let (roots, proxy) = (Roots::BuiltIn, Proxy::None);
         let upstream = Upstream { roots, ca_file: None, ca_pem: None, proxy, idle };
         let connector = Connector::with(&upstream, LIMIT).unwrap();
-        Self { pool: Pool::new(connector, to, idle, most_idle, Arc::new(Nobody)), target }
+        Self { pool: Pool::new(connector, to, idle, bounds, Arc::new(Nobody)), target }
     }
 
     /// A request under way; what it came on once its answer has been read.
@@ -150,6 +154,37 @@ async fn no_more_are_kept_than_may_be() {
         () = closed(&mut other) => {}
     }
     assert_eq!(bench.pool.0.resting().connections.len(), 1);
+}
+
+#[tokio::test]
+async fn one_too_many_in_all_pools_closes_the_one_that_has_rested_longest() {
+    let census = Census::new(2);
+    let bench = async || Bench::with(LONG, (8, &census)).await;
+    let (first, second, third) = (bench().await, bench().await, bench().await);
+    let mut streams = Vec::new();
+    for bench in [&first, &second] {
+        let asked = bench.ask();
+        let mut stream = bench.accept().await;
+        answer(&mut stream).await;
+        soon(asked).await.unwrap();
+        streams.push(stream);
+    }
+    let (asked, mut stream) = (third.ask(), third.accept().await);
+    closed(&mut streams[0]).await;
+    answer(&mut stream).await;
+    soon(asked).await.unwrap();
+    let asked = second.ask();
+    answer(&mut streams[1]).await;
+    assert_eq!(soon(asked).await.unwrap(), CameOn::Kept);
+    // Requests get what they need, though there are too many by then.
+    let asked = [second.ask(), third.ask(), first.ask()];
+    let mut opened = first.accept().await;
+    for stream in [&mut streams[1], &mut stream, &mut opened] {
+        answer(stream).await;
+    }
+    for asked in asked {
+        soon(asked).await.unwrap();
+    }
 }
 
 #[tokio::test]
