@@ -190,16 +190,7 @@ const NOTHING_FOUND: &str = "tried: environment (AWS_ACCESS_KEY_ID), profile, we
 
 /// A file of `~/.aws` that is there but shut: the SDK passes it over without a word.
 fn unreadable(environment: &Environment) -> Option<PathBuf> {
-    let home = environment.home.as_deref().map(|home| PathBuf::from(home).join(".aws"));
-    let file = |named: &Option<String>, name: &str| match named {
-        Some(named) => Some(PathBuf::from(named)),
-        None => home.as_ref().map(|home| home.join(name)),
-    };
-    let files = [
-        file(&environment.config_file, "config"),
-        file(&environment.credentials_file, "credentials"),
-    ];
-    files.into_iter().flatten().find(|file| {
+    environment.files().find(|file| {
         std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     })
 }

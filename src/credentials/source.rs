@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::SystemTime;
 
@@ -37,6 +38,12 @@ pub type Loading<'a> = Pin<Box<dyn Future<Output = Result<Loaded, Failure>> + Se
 pub trait Source: Debug + Send + Sync {
     /// Asks.
     fn load(&self) -> Loading<'_>;
+
+    /// Whether a load that takes long is better waited for than begun anew: it runs a program, which
+    /// may ask a person for something, and which nobody would end.
+    fn is_program(&self) -> bool {
+        false
+    }
 
     /// Ends when another load is worth trying before its time, after one has failed.
     fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -81,6 +88,18 @@ impl Environment {
             credentials_file: read("AWS_SHARED_CREDENTIALS_FILE"),
         }
     }
+
+    /// The files of profiles, there or not.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let home = self.home.as_deref().map(|home| PathBuf::from(home).join(".aws"));
+        let file = |named: &Option<String>, name: &str| match named {
+            Some(named) => Some(PathBuf::from(named)),
+            None => home.as_ref().map(|home| home.join(name)),
+        };
+        let files =
+            [file(&self.config_file, "config"), file(&self.credentials_file, "credentials")];
+        files.into_iter().flatten()
+    }
 }
 
 /// The AWS chain: environment, profile (SSO and process too), web identity, ECS and EKS, IMDSv2.
@@ -92,6 +111,11 @@ pub(super) struct Chain {
 }
 
 impl Source for Chain {
+    fn is_program(&self) -> bool {
+        let says = |file| std::fs::read_to_string(file).unwrap_or_default();
+        self.environment.files().any(|file| says(file).contains("credential_process"))
+    }
+
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
             let asked = match &self.sdk.profile {

@@ -17,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::credentials::failure::Failure;
-use crate::credentials::source::{Loaded, Source};
+use crate::credentials::source::{Loaded, Loading, Source};
 use crate::credentials::store::renewal::Forced;
 use crate::sigv4::SigningCredentials;
 
 /// How long one load may take; STS and a `credential_process` are slow at worst.
 const LOAD_LIMIT: Duration = Duration::from_secs(20);
+/// How long a load may take that runs a program: a person may have to be found.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(300);
 /// After a failed load: at first, doubling, at most.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LAST_BACK_OFF: Duration = Duration::from_secs(10);
@@ -242,9 +244,10 @@ impl Store {
     /// Asks the source, ahead of need, until `stop`. To be run once a store.
     pub async fn run(self, stop: CancellationToken) {
         let mut back_off = FIRST_BACK_OFF;
+        let mut under_way = None;
         loop {
             let pause = tokio::select! {
-                loaded = self.load() => match loaded {
+                loaded = self.load(&mut under_way) => match loaded {
                     Ok(pause) => {
                         back_off = FIRST_BACK_OFF;
                         pause
@@ -281,13 +284,23 @@ impl Store {
             || self.0.current.load().as_ref().is_some_and(|usable| !self.will_do(usable))
     }
 
-    /// One load; gives the time until the next one.
-    async fn load(&self) -> Result<Duration, Failure> {
+    /// One load, or more of one that is still `under_way`; gives the time until the next one.
+    async fn load<'s>(
+        &'s self,
+        under_way: &mut Option<(Instant, Loading<'s>)>,
+    ) -> Result<Duration, Failure> {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.asked.store(Some(Arc::new(self.0.clock.now())));
-        let loading = timeout(LOAD_LIMIT, self.0.source.load()).await;
+        let anew = || (Instant::now(), self.0.source.load());
+        let (began, mut loading) = under_way.take().unwrap_or_else(anew);
+        let loaded = timeout(LOAD_LIMIT, &mut loading).await;
         self.0.asked.store(None);
-        let loaded = loading.unwrap_or_else(|_| Err(Failure::silent(LOAD_LIMIT)))?;
+        let loaded = loaded.unwrap_or_else(|_| {
+            if self.0.source.is_program() && began.elapsed() < PROGRAM_LIMIT {
+                *under_way = Some((began, loading));
+            }
+            Err(Failure::silent(LOAD_LIMIT))
+        })?;
         let now = self.0.clock.now();
         let pause = until_next(&loaded, now, fastrand::f64());
         let Loaded { credentials, expires } = loaded;

@@ -38,6 +38,7 @@ struct Script {
     mode: Mutex<Mode>,
     loads: AtomicUsize,
     takes: Duration,
+    is_program: bool,
     clock: Clock,
 }
 
@@ -52,6 +53,10 @@ impl Scripted {
 }
 
 impl Source for Scripted {
+    fn is_program(&self) -> bool {
+        self.0.is_program
+    }
+
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
             let number = self.0.loads.fetch_add(1, Ordering::Relaxed) + 1;
@@ -92,11 +97,16 @@ impl Drop for Bench {
 impl Bench {
     /// The first load has not begun yet: that takes a yield.
     fn start(mode: Mode, takes: Duration) -> Self {
+        Self::of(mode, takes, false)
+    }
+
+    fn of(mode: Mode, takes: Duration, is_program: bool) -> Self {
         let clock = Clock::set_to(SystemTime::UNIX_EPOCH + 400_000 * HOUR);
         let source = Scripted(Arc::new(Script {
             mode: Mutex::new(mode),
             loads: AtomicUsize::new(0),
             takes,
+            is_program,
             clock: clock.clone(),
         }));
         let store = Store::new(Box::new(source.clone()), clock.clone());
