@@ -61,26 +61,22 @@ impl Reloader {
 
     async fn follow_reasons(&mut self) {
         let mut seen = self.proxy.config().files.clone();
-        let mut wrong: Option<Problems> = None;
+        let mut refused: Option<Refused> = None;
         loop {
             tokio::select! {
-                () = self.reload.asked.notified() => wrong = None, // who asks is answered
-                () = watch::changed(&seen) => wrong = None,
-                () = tokio::time::sleep(TRY_AGAIN), if wrong.is_some() => {}
+                () = self.reload.asked.notified() => refused = None, // who asks is answered
+                () = watch::changed(&seen) => refused = None,
+                () = tokio::time::sleep(TRY_AGAIN), if refused.is_some() => {}
             }
             seen = watch::look(&seen).await; // what changes from here on is a reason again
             let read = self.read().await;
-            if wrong.is_some() && read.as_ref().err() == wrong.as_ref() {
+            if refused.as_ref().is_some_and(|refused| refused.holds(&read)) {
                 continue; // it has been told
             }
-            wrong = match self.reload(read).await {
-                Ok(()) => {
-                    seen.clone_from(&self.proxy.config().files);
-                    None
-                }
-                Err(Refused::Wrong(problems)) => Some(problems),
-                Err(Refused::Setup(_)) => None,
-            };
+            refused = self.reload(read).await.err();
+            if refused.is_none() {
+                seen.clone_from(&self.proxy.config().files);
+            }
         }
     }
 
@@ -173,6 +169,17 @@ enum Refused {
 }
 
 impl Refused {
+    /// Whether what is read now would be refused for the same.
+    fn holds(&self, read: &Result<Config, Problems>) -> bool {
+        match (self, read) {
+            (Self::Wrong(problems), Err(now)) => now == problems,
+            (Self::Setup(error), Ok(config)) => {
+                Clients::new(config).is_err_and(|now| now.to_string() == error.to_string())
+            }
+            _ => false,
+        }
+    }
+
     /// Puts all of it into the log.
     fn tell(&self) {
         let problems = match self {

@@ -80,12 +80,18 @@ async fn what_a_refused_configuration_lacked_may_come_later() {
     tokio::time::sleep(Duration::from_millis(3500)).await; // it has tried again, in silence
     process.signal(Signal::SIGHUP);
     process.says(KEPT).await;
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(process.folder.path().join("later.pem"), broken).unwrap();
+    process.says("TLS cannot be set up for the new configuration").await;
+    process.says(KEPT).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await; // in silence again
     std::fs::write(process.folder.path().join("later.pem"), pem).unwrap();
     process.says(SERVED).await;
     std::fs::write(process.folder.path().join("later.pem"), another).unwrap();
     process.says(SERVED).await; // it is looked at as well from then on
     let (code, output) = process.terminate().await;
-    assert_eq!((code, output.matches(KEPT).count()), (Some(0), 2), "once for each signal");
+    let kept = output.matches(KEPT).count();
+    assert_eq!((code, kept), (Some(0), 3), "once for each signal and each reason");
 }
 
 #[tokio::test]
