@@ -109,6 +109,10 @@ impl Score {
         // what the target has seen, it has answered
         wrong.extend(self.lost(target).map(|id| format!("POST {id} came and has no answer")));
         wrong.extend(self.wrong.iter().cloned());
+        if self.unsent.len() > target.closed() / 20 {
+            let (unsent, closed) = (self.unsent.len(), target.closed());
+            wrong.push(format!("{unsent} POSTs were not sent, with {closed} connections closed"));
+        }
         match wrong.is_empty() {
             true => Vec::new(),
             false => vec![format!("{} answers: {wrong:#?}", self.wrong_count.max(wrong.len()))],
