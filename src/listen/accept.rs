@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 use tower::BoxError;
 
-use super::io::{ClientIo, LINGER_BYTES, LINGER_TIME, Limits};
+use super::io::{ClientIo, HEAD_LINGER, Limits};
 use super::stream::Stream;
 use super::{Bound, Client, Connections, Peer, Settings, Stop, Watched};
 
@@ -113,7 +113,7 @@ impl Listener {
         let io = ClientIo::new(stream, client.clone(), self.limits);
         let served = client.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            served.request_begins(request.version());
+            served.request_begins(&request);
             let answer = service.call(request);
             let client = served.clone();
             async move {
@@ -179,10 +179,10 @@ async fn tell(mut stream: Stream, answer: bytes::Bytes, _place: OwnedSemaphorePe
     let told = async {
         stream.write_all(&answer).await?;
         stream.shutdown().await?;
-        let mut asked = stream.take(LINGER_BYTES as u64);
+        let mut asked = stream.take(HEAD_LINGER.bytes);
         tokio::io::copy(&mut asked, &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(LINGER_TIME, told).await; // who does not listen is not told
+    let _ = tokio::time::timeout(HEAD_LINGER.time, told).await; // who does not listen is not told
 }
 
 /// A client that was gone before it was accepted says nothing of the next one.

@@ -53,13 +53,23 @@ enum Ending {
     /// is a reset, which may overtake the answer.
     Lingering {
         until: Pin<Box<Sleep>>,
-        left: usize,
+        left: u64,
     },
 }
 
-/// How long, and over how much, the answer to a refused head lingers.
-pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
-pub(super) const LINGER_BYTES: usize = 1 << 20;
+/// How long, and over how much, a client is listened to that has its answer and may not know yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Linger {
+    /// No longer than this.
+    pub time: Duration,
+    /// No more than this.
+    pub bytes: u64,
+}
+
+/// After a refused head.
+pub(super) const HEAD_LINGER: Linger = Linger { time: Duration::from_secs(1), bytes: 1 << 20 };
+/// Amid a body.
+pub const BODY_LINGER: Linger = Linger { time: Duration::from_secs(2), bytes: 8 << 20 };
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +159,14 @@ impl ClientIo {
         self.wait.head
             && client.between.load(Ordering::Relaxed)
             && self.wait.begun == client.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client may still be sending, and for how long that is heard.
+    fn linger(&self) -> Option<Linger> {
+        match self.client.0.unread.load(Ordering::Relaxed) {
+            true => Some(BODY_LINGER),
+            false => self.is_refused().then_some(HEAD_LINGER),
+        }
     }
 
     /// Ends the wait of a client that takes nothing, unless it has taken a little after all.
@@ -250,11 +268,9 @@ impl AsyncWrite for ClientIo {
         let this = &mut *self;
         if let Ending::NotYet = this.ending {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.is_refused() {
-                return Poll::Ready(Ok(()));
-            }
-            let until = Box::pin(tokio::time::sleep(LINGER_TIME));
-            this.ending = Ending::Lingering { until, left: LINGER_BYTES };
+            let Some(linger) = this.linger() else { return Poll::Ready(Ok(())) };
+            let until = Box::pin(tokio::time::sleep(linger.time));
+            this.ending = Ending::Lingering { until, left: linger.bytes };
         }
         let Ending::Lingering { until, left } = &mut this.ending else {
             return Poll::Ready(Ok(()));
@@ -262,10 +278,10 @@ impl AsyncWrite for ClientIo {
         let mut thrown_away = [0; 4096];
         while until.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut thrown_away);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf))?;
-            let came = buf.filled().len();
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
+            let came = buf.filled().len() as u64;
             match left.checked_sub(came) {
-                Some(rest) if came > 0 => *left = rest,
+                Some(rest) if read.is_ok() && came > 0 => *left = rest,
                 _ => break,
             }
         }

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Version};
+use http::{HeaderValue, Request, Version};
+use http_body::Body;
 use tokio::time::Instant;
 
 pub use accept::serve;
@@ -28,6 +29,7 @@ pub use body::Watched;
 pub use counts::{Connections, Count, Counts};
 pub use descriptors::{Room, room_for};
 pub use inherit::Inherited;
+pub use io::BODY_LINGER;
 pub use stop::Stop;
 
 /// What a listener holds its clients to.
@@ -69,6 +71,8 @@ struct Connection {
     unframed: AtomicBool,
     /// Whether the connection must end with a reset, so that a cut answer cannot look whole.
     reset: AtomicBool,
+    /// Whether the client may still be sending the body of its last request.
+    unread: AtomicBool,
 }
 
 /// Who is at the other end.
@@ -97,6 +101,7 @@ impl Client {
             ended: AtomicU64::new(0),
             unframed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         }))
     }
 
@@ -116,6 +121,12 @@ impl Client {
         self.0.reset.store(true, Ordering::Relaxed);
     }
 
+    /// The body of its request has been read to the end. Where the connection closes before that, it
+    /// goes on reading for a while, or a reset would overtake the answer.
+    pub fn body_is_read(&self) {
+        self.0.unread.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the answer under way should be the connection's last.
     fn is_to_leave(&self) -> bool {
         self.0.stop.is_announced()
@@ -132,9 +143,10 @@ impl Client {
         }
     }
 
-    fn request_begins(&self, version: Version) {
+    fn request_begins<B: Body>(&self, request: &Request<B>) {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
-        self.0.unframed.store(version == Version::HTTP_10, Ordering::Relaxed);
+        self.0.unframed.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
+        self.0.unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
         self.0.between.store(false, Ordering::Relaxed);
     }
 

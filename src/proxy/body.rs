@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Route, Timeouts};
+use crate::listen::{BODY_LINGER, Client};
 use crate::proxy::body::budget::{STEP, Share};
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
@@ -34,11 +35,6 @@ pub(super) use budget::Budget;
 const FRAME_KEPT: usize = 4 * 1024;
 /// How large the tail grows before it is kept.
 const TAIL: usize = 16 * 1024;
-/// How much of a refused body is read and thrown away, so that the answer arrives: a client
-/// that is still sending into a closed connection sees a reset instead.
-const LINGER_BYTES: u64 = 8 * 1024 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
-
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// The client's body, until a step takes it.
@@ -90,6 +86,7 @@ pub(super) struct Streamed {
     left: u64,
     /// Bytes so far, for who has given it away.
     passed: Arc<AtomicU64>,
+    client: Client,
 }
 
 impl Inbound {
@@ -121,7 +118,7 @@ impl Inbound {
             },
         };
         match streamed {
-            Some(hash) => self.stream(hash, route),
+            Some(hash) => self.stream(hash, route, bounds.client),
             None if self.is_empty() => Ok(Payload::Empty),
             None => Box::pin(self.hold(route, bounds)).await, // its state is large, and most have none
         }
@@ -131,7 +128,12 @@ impl Inbound {
         self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
-    fn stream(&mut self, hash: PayloadHash, route: &Route) -> Result<Payload, Rejection> {
+    fn stream(
+        &mut self,
+        hash: PayloadHash,
+        route: &Route,
+        client: &Client,
+    ) -> Result<Payload, Rejection> {
         let limit = route.max_body;
         let body = self.body.as_ref().filter(|body| !body.is_end_stream());
         match body.map(Body::size_hint) {
@@ -146,6 +148,7 @@ impl Inbound {
                     limit,
                     left: limit,
                     passed: Arc::default(),
+                    client: client.clone(),
                 });
                 Ok(Payload::Streamed(streamed, hash))
             }
@@ -174,11 +177,13 @@ impl Inbound {
             holding.keep(frame)?;
         }
         self.body = None;
+        bounds.client.body_is_read();
         Ok(holding.finish())
     }
 
-    /// Reads what is left of a refused body for a while. Whether the connection can go on.
-    pub(super) async fn linger(mut self) -> bool {
+    /// Reads what is left of a refused body for a while, so that the connection can go on. Whether
+    /// it can.
+    pub(super) async fn linger(mut self, client: &Client) -> bool {
         let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else {
             return true;
         };
@@ -186,10 +191,13 @@ impl Inbound {
             return false; // nothing was sent yet, and nothing shall be
         }
         let all_read = async {
-            let mut left = LINGER_BYTES;
+            let mut left = BODY_LINGER.bytes;
             loop {
                 match body.frame().await {
-                    None => return true,
+                    None => {
+                        client.body_is_read();
+                        return true;
+                    }
                     Some(Err(_)) => return false,
                     Some(Ok(frame)) => {
                         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -199,7 +207,7 @@ impl Inbound {
                 }
             }
         };
-        timeout(LINGER_TIME, all_read).await.unwrap_or(false)
+        timeout(BODY_LINGER.time, all_read).await.unwrap_or(false)
     }
 }
 
@@ -207,6 +215,7 @@ impl Inbound {
 pub(super) struct Bounds<'a> {
     pub(super) budget: &'a Budget,
     pub(super) timeouts: &'a Timeouts,
+    pub(super) client: &'a Client,
 }
 
 /// The next piece of a body; trailers are dropped, for they cannot be signed.
@@ -437,6 +446,10 @@ impl Streamed {
             Poll::Ready(frame) => frame,
         };
         self.timer = None;
+        let is_last = |frame: &Result<Frame<_>, _>| frame.as_ref().is_ok_and(Frame::is_trailers);
+        if frame.as_ref().is_none_or(is_last) || self.body.is_end_stream() {
+            self.client.body_is_read();
+        }
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_trailers() => None,
             Some(Ok(frame)) => Some(self.count(frame)),

@@ -190,7 +190,7 @@ impl Proxy {
         record.attempts.target = outlet.choose(&request.headers, has_room);
         let target = record.attempts.target;
         *permit = Some(served.gates.enter(index, target, key.map(|key| &**key))?);
-        let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts };
+        let bounds = Bounds { budget: &served.budget, timeouts: &config.timeouts, client };
         let payload = body.take(request, route, &bounds).instrument(traces::body()).await?;
         record.bytes_in = payload.held_length().unwrap_or_default();
         record.streamed_in = payload.passed();
@@ -321,8 +321,8 @@ impl Served {
 
     /// An answer of ours, once the client can hear it.
     async fn reject(&self, rejection: &Rejection, exchange: Exchange) -> Response<AnswerBody> {
-        let Exchange { body, mut record, permit, .. } = exchange;
-        let close = !body.linger().await;
+        let Exchange { body, mut record, permit, client, .. } = exchange;
+        let close = !body.linger(&client).await;
         let answer = rejection.answer(self.config.error_style, close);
         record.rejected(answer.status(), rejection);
         answer.map(|body| AnswerBody::own(body, record, permit))

@@ -379,6 +379,48 @@ async fn a_streamed_body_of_unknown_length_is_cut_at_the_limit() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_amid_a_streamed_body_arrives_though_the_client_sends_on() {
+    let target = Target::bind().await;
+    let route = "payload = \"client-digest\"\nmax_body = \"1MiB\"";
+    let proxy = Setup::to(target.address()).route(route).start().await;
+    let early = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno";
+    let head =
+        post(&format!("x-amz-content-sha256: {}\r\ntransfer-encoding: chunked\r\n", sha256(b"")));
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    for (answer, status) in [(Some(early), 401), (None, 413)] {
+        let mut client = proxy.connect().await;
+        client.send(&head).await;
+        let mut there = target.accept().await;
+        there.head().await;
+        if let Some(answer) = answer {
+            there.send(answer).await;
+        }
+        let reading = async { drop(there.rest().await) };
+        let sending = async {
+            for _ in 0..100 {
+                client.send(&chunk).await; // fails where the connection was reset
+            }
+            client.send("0\r\n\r\n").await;
+        };
+        tokio::join!(reading, sending);
+        assert_eq!(client.answer().await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_that_did_not_wait_for_100_does_not_lose_the_answer() {
+    let target = Target::bind().await;
+    let proxy = Setup::to(target.address()).start().await;
+    let mut client = proxy.connect().await;
+    let head = post("expect: 100-continue\r\ncontent-length: 6553600\r\n");
+    client.send(head.replace("localhost", "evil.example")).await;
+    for _ in 0..100 {
+        client.send("x".repeat(0x10000)).await;
+    }
+    assert_eq!(client.answer().await.status(), 403);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_amid_a_streamed_body_breaks_the_send() {
     let target = Target::bind().await;
     let proxy = Setup::to(target.address()).route("payload = \"client-digest\"").start().await;
