@@ -261,7 +261,9 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.client.has_left(); // hyper flushes once it has written all that it had
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -294,5 +296,6 @@ impl Drop for ClientIo {
         if self.client.0.reset.load(Ordering::Relaxed) {
             self.stream.end_with_reset();
         }
+        self.client.has_left();
     }
 }

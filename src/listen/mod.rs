@@ -13,9 +13,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,6 +74,10 @@ struct Connection {
     reset: AtomicBool,
     /// Whether the client may still be sending the body of its last request.
     unread: AtomicBool,
+    /// What is dropped once the answers so far have left.
+    leaving: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// Whether there is any of it.
+    leaves: AtomicBool,
 }
 
 /// Who is at the other end.
@@ -102,6 +107,8 @@ impl Client {
             unframed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            leaving: Mutex::default(),
+            leaves: AtomicBool::new(false),
         }))
     }
 
@@ -125,6 +132,20 @@ impl Client {
     /// goes on reading for a while, or a reset would overtake the answer.
     pub fn body_is_read(&self) {
         self.0.unread.store(false, Ordering::Relaxed);
+    }
+
+    /// Keeps `what` until the answers so far have left, or the connection has ended.
+    pub fn keep_until_left(&self, what: impl Any + Send) {
+        let mut leaving = self.0.leaving.lock().expect("nothing panics while it is held");
+        leaving.push(Box::new(what));
+        self.0.leaves.store(true, Ordering::Release);
+    }
+
+    /// The answers so far have left.
+    fn has_left(&self) {
+        if self.0.leaves.swap(false, Ordering::Acquire) {
+            self.0.leaving.lock().expect("nothing panics while it is held").clear();
+        }
     }
 
     /// Whether the answer under way should be the connection's last.

@@ -149,7 +149,8 @@ impl Proxy {
             Ok((answer, silence)) => {
                 let Exchange { record, client, permit, .. } = exchange;
                 // An HTTP/1.0 answer ends with its connection, so a cut one needs a reset.
-                let reset = (version == Version::HTTP_10).then_some(client);
+                let reset = (version == Version::HTTP_10).then(|| client.clone());
+                let permit = permit.map(|permit| (permit, client));
                 answer.map(|body| AnswerBody::of_target(body, silence, reset, record, permit))
             }
             Err(rejection) => {
@@ -325,6 +326,7 @@ impl Served {
         let close = !body.linger(&client).await;
         let answer = rejection.answer(self.config.error_style, close);
         record.rejected(answer.status(), rejection);
+        let permit = permit.map(|permit| (permit, client));
         answer.map(|body| AnswerBody::own(body, record, permit))
     }
 }

@@ -20,8 +20,8 @@ pub struct AnswerBody {
     source: Source,
     /// None where the record was lost with a panic, which has written it.
     record: Option<Box<Record>>,
-    /// None where the request got no further than the gates.
-    _permit: Option<Permit>,
+    /// Held until the client has all of it; none where the request got no further than the gates.
+    permit: Option<(Permit, Client)>,
 }
 
 #[derive(Debug)]
@@ -53,14 +53,18 @@ pub enum Incomplete {
 
 impl AnswerBody {
     /// An answer of ours.
-    pub(in crate::proxy) fn own(body: Bytes, record: Box<Record>, permit: Option<Permit>) -> Self {
+    pub(in crate::proxy) fn own(
+        body: Bytes,
+        record: Box<Record>,
+        permit: Option<(Permit, Client)>,
+    ) -> Self {
         let body = Some(body).filter(|body| !body.is_empty());
-        Self { source: Source::Own(body), record: Some(record), _permit: permit }
+        Self { source: Source::Own(body), record: Some(record), permit }
     }
 
     /// An answer of ours to a request that met a bug.
     pub(in crate::proxy) fn after_panic(body: Bytes) -> Self {
-        Self { source: Source::Own(Some(body)), record: None, _permit: None }
+        Self { source: Source::Own(Some(body)), record: None, permit: None }
     }
 
     /// A target's answer. `reset`: the client's connection, where only its end ends the answer.
@@ -69,10 +73,10 @@ impl AnswerBody {
         silence: Duration,
         reset: Option<Client>,
         record: Box<Record>,
-        permit: Option<Permit>,
+        permit: Option<(Permit, Client)>,
     ) -> Self {
         let from = FromTarget { body, silence, timer: None, reset };
-        Self { source: Source::Target(from), record: Some(record), _permit: permit }
+        Self { source: Source::Target(from), record: Some(record), permit }
     }
 }
 
@@ -142,6 +146,9 @@ impl Drop for AnswerBody {
     fn drop(&mut self) {
         if self.is_end_stream() {
             self.complete(); // hyper does not ask past the last byte of a known length
+        }
+        if let Some((permit, client)) = self.permit.take() {
+            client.keep_until_left(permit);
         }
     }
 }
