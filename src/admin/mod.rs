@@ -39,7 +39,7 @@ use crate::config::Config;
 use crate::credentials::Stores;
 use crate::listen::{Connections, Peer};
 use crate::routing::host;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, logs};
 
 /// What answers on the admin listener.
 #[derive(Clone, Debug)]
@@ -155,6 +155,7 @@ impl Admin {
     fn metrics(&self) -> Response<Full<Bytes>> {
         let readings = status::readings(&self.0.health);
         self.0.telemetry.metrics.connections(&status::connections(&self.0.connections));
+        self.0.telemetry.metrics.log_lines_lost(logs::lost());
         answers::metrics(self.0.telemetry.metrics.text(&readings, self.0.clock.now()))
     }
 

@@ -57,7 +57,11 @@ async fn demonstrate(listen: SocketAddr, wrong_secret: Option<Secret>) -> Exit {
     let standing_in = tokio::spawn(emulator::serve(function, emulator, ended.clone()));
     let inherited = Inherited::nothing();
     let live = Live { clock, inherited, reread: None, extension: None };
-    let exit = serve::serve(config, stores, live, |app| print(banner(app, address))).await;
+    let announce = |app: &App| {
+        logs::flush(); // in the order in which it happened
+        print(banner(app, address));
+    };
+    let exit = serve::serve(config, stores, live, announce).await;
     ended.cancel();
     let _ = standing_in.await; // it ends on its own
     exit

@@ -98,6 +98,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     if let (Exit::Configuration, Some(verb)) = (exit, meant) {
         tell(format_args!("  hint: or did you mean the verb `{verb}`?"));
     }
+    logs::flush();
     exit.into()
 }
 

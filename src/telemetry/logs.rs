@@ -1,7 +1,10 @@
 //! Log lines: where they go and in which form.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+mod queue;
+
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
@@ -12,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, reload};
 
 use crate::config::LogFormat;
+use crate::telemetry::logs::queue::Queue;
 
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +92,8 @@ where
         Output::Stderr => std::io::stderr().is_terminal(),
     };
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let writer = move || -> Box<dyn std::io::Write> {
-        match output {
-            Output::Stdout => Box::new(std::io::stdout()),
-            Output::Stderr => Box::new(std::io::stderr()),
-        }
-    };
+    let sink = Sink::of(output);
+    let writer = move || sink;
     let started = match format {
         LogFormat::Json => {
             let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
@@ -108,6 +108,64 @@ where
     let _ = started; // tests start it more than once
     // Where logging was never started there is nothing to change.
     Ok(Filter(Arc::new(move |parsed| drop(handle.reload(parsed)))))
+}
+
+/// The lines of a verb that serves: on a thread of their own, for a reader may stand still.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Where a line goes.
+#[derive(Clone, Copy)]
+enum Sink {
+    Queue(&'static Queue),
+    Stdout,
+    Stderr,
+}
+
+impl Sink {
+    fn of(output: Output) -> Self {
+        match output {
+            Output::Stderr => Self::Stderr,
+            Output::Stdout => match QUEUE.get() {
+                Some(queue) => Self::Queue(queue),
+                None => match Queue::to(io::stdout()) {
+                    Ok(queue) => Self::Queue(QUEUE.get_or_init(|| queue)),
+                    Err(_) => Self::Stdout, // a process without a thread to spare
+                },
+            },
+        }
+    }
+}
+
+impl io::Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Queue(queue) => queue.push(line),
+            Self::Stdout => return io::stdout().write(line),
+            Self::Stderr => return io::stderr().write(line),
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Queue(_) => Ok(()),
+            Self::Stdout => io::stdout().flush(),
+            Self::Stderr => io::stderr().flush(),
+        }
+    }
+}
+
+/// Waits until the lines so far are written, for a second at most: to be called before the process
+/// ends, or prints by itself.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(Duration::from_secs(1));
+    }
+}
+
+/// How many lines were lost since the start, for nobody read them.
+pub fn lost() -> u64 {
+    QUEUE.get().map_or(0, Queue::lost)
 }
 
 /// What is logged by the whole process: it may be changed while it runs.

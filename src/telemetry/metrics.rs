@@ -55,6 +55,7 @@ struct Families {
     mirrors: mirror::Mirrors,
     listener: Listener,
     reloads: Reloads,
+    log_lines_lost: IntCounter,
 }
 
 /// What apps get.
@@ -143,6 +144,13 @@ impl Metrics {
             mirrors: mirror::Mirrors::new(&registry),
             listener: Listener::new(&registry),
             reloads: Reloads::new(&registry),
+            log_lines_lost: register(
+                &registry,
+                IntCounter::new(
+                    "countersign_log_lines_lost_total",
+                    "Log lines that were not written, for nobody read them.",
+                ),
+            ),
             registry,
         };
         let version = labelled(
@@ -202,6 +210,12 @@ impl Metrics {
         catch_up(&listener.refusals, "head_too_large", reading.head_too_large);
         catch_up(&listener.refusals, "head_timeout", reading.head_timeout);
         catch_up(&listener.refusals, "stalled", reading.stalled);
+    }
+
+    /// Takes over how many log lines were lost since the start.
+    pub fn log_lines_lost(&self, total: u64) {
+        let counter = &self.0.log_lines_lost;
+        counter.inc_by(total.saturating_sub(counter.get()));
     }
 
     /// The configuration was read again.

@@ -298,6 +298,47 @@ async fn no_filter_makes_the_sdk_print_what_it_sends() {
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_request_and_no_end() {
+    let target = Target::bind().await;
+    let config = config(&target, "").replace("admin = false", "admin = \"127.0.0.1:0\"");
+    let mut process = Process::run(&config);
+    let said = process.says("countersign is listening").await;
+    let place = |field: &str| said[field].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut client = Wire::new(TcpStream::connect(place("listen")).await.unwrap());
+    // A line each: more than a pipe and the queue before it hold.
+    let refused = format!("GET /{} HTTP/1.1\r\nhost: evil.example\r\n\r\n", "a".repeat(2000));
+    for _ in 0..1000 {
+        client.send(&refused).await;
+        assert_eq!(client.answer().await.status(), 403);
+    }
+    let mut probe = Wire::new(TcpStream::connect(place("admin")).await.unwrap());
+    probe.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let metrics = probe.answer().await;
+    let lost = metrics.text().lines().find_map(|line| {
+        line.strip_prefix("countersign_log_lines_lost_total ")?.parse::<u64>().ok()
+    });
+    assert!(lost.is_some_and(|lost| lost > 0), "{}", metrics.text());
+    process.signal(Signal::SIGTERM);
+    let status = soon(process.child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn log_lines_that_were_lost_are_told_once_somebody_reads_on() {
+    let target = Target::bind().await;
+    let mut process = Process::run(&config(&target, ""));
+    let mut client = connect(&mut process).await;
+    let refused = format!("GET /{} HTTP/1.1\r\nhost: evil.example\r\n\r\n", "a".repeat(2000));
+    for _ in 0..1000 {
+        client.send(&refused).await;
+        assert_eq!(client.answer().await.status(), 403);
+    }
+    let told = process.says("log lines were lost: they were not read for a while").await;
+    assert!(told["lost"].as_u64().unwrap() > 0, "{told}");
+    assert_eq!(process.terminate().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn connections_are_made_to_fit_the_descriptors() {
     let target = Target::bind().await;
     let config = config(&target, "").replace("admin = false", "admin = \"127.0.0.1:0\"");
