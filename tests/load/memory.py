@@ -34,6 +34,7 @@ PER_ANSWER = 320 * KIB
 MIRRORS, PER_MIRROR = 64, 64 * KIB
 MIRRORED_ANSWERS = 24 * MIB
 COMPARING = 48 * MIB
+LOG = 3 * MIB
 
 
 class Target:
@@ -78,7 +79,7 @@ class Program:
         file.write_text(f"""
 listen = ["127.0.0.1:{self.port}"]
 admin = false
-access_log = "off"
+access_log = "errors"
 [limits]
 connections = 5000
 in_flight = 5000
@@ -106,8 +107,8 @@ mirror = {{ target = "beside" }}
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         self.process = subprocess.Popen(
-            [PROGRAM, "run", "--config", file], env=environment, stdout=subprocess.DEVNULL
-        )
+            [PROGRAM, "run", "--config", file], env=environment, stdout=subprocess.PIPE
+        )  # which nobody reads
         until(lambda: self.ask(), "it starts")
 
     def connect(self):
@@ -163,6 +164,15 @@ def idle_connections(program, _):
     took = time.monotonic() - began
     assert took < 10, f"100 requests beside {MANY} idle connections took {took:.1f} s"
     return clients, MANY * PER_CONNECTION
+
+
+def log_lines_that_nobody_reads(program, _):
+    client = http.client.HTTPConnection("127.0.0.1", program.port, timeout=10)
+    for _ in range(2000):
+        client.request("GET", "/" + "a" * 2000, headers={"host": "evil.example"})
+        answer = client.getresponse()
+        assert answer.status == 403 and answer.read()
+    return [client.sock], LOG + PER_CONNECTION
 
 
 def heads_without_end(program, _):
@@ -299,6 +309,7 @@ def main():
         fill.__name__
         for fill in (
             idle_connections,
+            log_lines_that_nobody_reads,
             heads_without_end,
             one_byte_chunks,
             chunks_in_much_padding,
