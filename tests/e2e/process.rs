@@ -374,6 +374,46 @@ async fn connections_are_made_to_fit_the_descriptors() {
 }
 
 #[tokio::test]
+async fn connections_at_rest_to_one_target_make_room_for_another() {
+    let targets = [Target::bind().await, Target::bind().await, Target::bind().await];
+    let mut text = "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n".to_owned();
+    for (number, target) in targets.iter().enumerate() {
+        text += &format!(
+            "[targets.t{number}]\nurl = \"http://{}\"\nservice = \"lambda\"\n\
+             region = \"us-east-1\"\n[[routes]]\nprefix = \"/{number}\"\ntarget = \"t{number}\"\n",
+            target.address()
+        );
+    }
+    let mut process = Process::run_after("ulimit -n 128", &text);
+    let said = process.says("countersign is listening").await;
+    let place = |field: &str| said[field].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(Wire::new(TcpStream::connect(place("listen")).await.unwrap()));
+    }
+    let mut held = Vec::new();
+    for (number, target) in targets.iter().enumerate() {
+        let request = format!("GET /{number} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let mut there = Vec::new();
+        for client in &mut clients {
+            client.send(&request).await;
+            let mut wire = target.accept().await;
+            wire.head().await;
+            there.push(wire);
+        }
+        for (client, wire) in clients.iter_mut().zip(&mut there) {
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            assert_eq!(client.answer().await.status(), 200);
+        }
+        held.push(there); // each would be kept
+    }
+    let mut probe = Wire::new(TcpStream::connect(place("admin")).await.unwrap());
+    probe.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(probe.answer().await.status(), 200);
+    assert_eq!(process.terminate().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn descriptors_that_run_out_are_waited_for() {
     let target = Target::bind().await;
     let mut process = Process::run_after("ulimit -n 24", &config(&target, ""));
