@@ -9,7 +9,8 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
@@ -152,6 +153,21 @@ async fn a_host_that_is_gone_is_found_out_in_two_minutes_whether_bytes_are_under
     let near = way.call(format!("http://localhost:{port}").parse().unwrap()).await.unwrap();
     let waits = socket2::SockRef::from(near.socket()).tcp_user_timeout().unwrap();
     assert_eq!(waits, None, "a program in a debugger takes nothing for a while");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_host_that_says_nothing_ends_at_the_deadline_too() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let full = socket.listen(1).unwrap(); // past that, the kernel drops what would connect
+    let address = full.local_addr().unwrap();
+    let mut taken = Vec::new();
+    while let Ok(stream) = timeout(DEADLINE / 3, TcpStream::connect(address)).await {
+        taken.push(stream.unwrap());
+    }
+    let refused = connect(&upstream(None, Proxy::None), &format!("http://{address}")).await;
+    assert!(matches!(refused, Err(ConnectError::TimedOut(DEADLINE))), "{refused:?}");
 }
 
 #[tokio::test]

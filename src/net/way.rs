@@ -31,6 +31,8 @@ const KEEP_ALIVE_PROBES: u32 = 4;
 const GONE: Duration =
     KEEP_ALIVE.saturating_add(KEEP_ALIVE_INTERVAL.saturating_mul(KEEP_ALIVE_PROBES));
 
+const SPARE: Duration = Duration::from_millis(100);
+
 /// Opens TCP connections.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
@@ -44,8 +46,9 @@ impl Way {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false); // https passes through it on its way to TLS
         tcp.set_nodelay(true);
-        // Shared out among a name's addresses, so that one that is dead leaves time for the next.
-        tcp.set_connect_timeout(Some(deadline));
+        // Shared out among a name's addresses, so that one that is dead leaves time for the next. A
+        // little more than there is: where all are dead, it is the whole that took too long.
+        tcp.set_connect_timeout(Some(deadline + SPARE));
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
