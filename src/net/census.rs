@@ -11,11 +11,11 @@ use tokio::time::Instant;
 pub(super) struct Census {
     most: usize,
     open: AtomicUsize,
-    pools: Mutex<Vec<Weak<dyn Rests>>>,
+    pools: Mutex<Vec<Weak<dyn Evictable>>>,
 }
 
-/// Connections without a request.
-pub(super) trait Rests: Send + Sync {
+/// A pool, as far as its connections without a request go.
+pub(super) trait Evictable: Send + Sync {
     /// Since when the oldest of them rests.
     fn oldest(&self) -> Option<Instant>;
     /// Closes that one.
@@ -31,7 +31,7 @@ impl Census {
         Arc::new(Self { most, open: AtomicUsize::new(0), pools: Mutex::default() })
     }
 
-    pub(super) fn add(&self, pool: Weak<dyn Rests>) {
+    pub(super) fn add(&self, pool: Weak<dyn Evictable>) {
         let mut pools = self.pools.lock().expect("nothing panics while it is held");
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
@@ -43,6 +43,11 @@ impl Census {
             self.close_oldest();
         }
         Place(Arc::clone(self))
+    }
+
+    /// Whether there are too many: then none is kept, or opened for requests to come.
+    pub(super) fn is_over(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > self.most
     }
 
     fn close_oldest(&self) {

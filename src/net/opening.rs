@@ -4,6 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 
@@ -14,12 +15,12 @@ use crate::net::pool::{Connection, Shared};
 /// each request would add one that lives on for the whole connect time-out.
 pub(super) const AHEAD: usize = 64;
 
-/// Is told what became of a connection that nobody waited for.
+/// Is told what became of connections that nobody waited for.
 pub trait Lookout: std::fmt::Debug + Send + Sync {
-    /// It was opened.
+    /// One was opened.
     fn reached(&self);
-    /// It was not.
-    fn missed(&self, why: &ConnectError);
+    /// One was not, which began at this time.
+    fn missed(&self, why: &ConnectError, began: Instant);
 }
 
 type Opened<B> = Result<Connection<B>, ConnectError>;
@@ -28,6 +29,7 @@ type Opened<B> = Result<Connection<B>, ConnectError>;
 pub(super) struct Opening<B: Send + 'static> {
     /// None once it has come, or not.
     under_way: Option<Pin<Box<dyn Future<Output = Opened<B>> + Send>>>,
+    began: Instant,
     pool: Arc<Shared<B>>,
 }
 
@@ -36,7 +38,8 @@ impl<B: Send + 'static> Opening<B> {
         pool: &Arc<Shared<B>>,
         opened: impl Future<Output = Opened<B>> + Send + 'static,
     ) -> Self {
-        Self { under_way: Some(Box::pin(opened)), pool: Arc::clone(pool) }
+        let (under_way, began) = (Some(Box::pin(opened) as Pin<Box<_>>), Instant::now());
+        Self { under_way, began, pool: Arc::clone(pool) }
     }
 
     /// Waits for it, once.
@@ -55,16 +58,19 @@ impl<B: Send + 'static> Opening<B> {
 impl<B: Send + 'static> Drop for Opening<B> {
     fn drop(&mut self) {
         let Some(under_way) = self.under_way.take() else { return };
+        if self.pool.census.is_over() {
+            return;
+        }
         let Ok(place) = Arc::clone(&self.pool.ahead).try_acquire_owned() else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        let pool = Arc::clone(&self.pool);
+        let (pool, began) = (Arc::clone(&self.pool), self.began);
         runtime.spawn(async move {
             match under_way.await {
                 Ok(connection) => {
                     pool.lookout.reached();
                     pool.keep(connection);
                 }
-                Err(error) => pool.lookout.missed(&error),
+                Err(error) => pool.lookout.missed(&error, began),
             }
             drop(place);
         });

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
 use crate::net::alarm::Alarm;
-use crate::net::census::{Census, Place, Rests};
+use crate::net::census::{Census, Evictable, Place};
 use crate::net::connect::Connector;
 use crate::net::error::{ConnectError, SendError, Sent};
 use crate::net::opening::{AHEAD, Lookout, Opening};
@@ -34,7 +34,7 @@ pub(super) struct Shared<B> {
     /// How long a connection is kept without a request.
     idle: Duration,
     most_idle: usize,
-    census: Arc<Census>,
+    pub(super) census: Arc<Census>,
     resting: Mutex<Resting<B>>,
     /// A connection has come to rest.
     rested: Notify,
@@ -113,8 +113,8 @@ where
             ahead,
             lookout,
         });
-        let rests: Weak<Shared<B>> = Arc::downgrade(&shared);
-        shared.census.add(rests);
+        let evictable: Weak<Shared<B>> = Arc::downgrade(&shared);
+        shared.census.add(evictable);
         Self(shared)
     }
 
@@ -222,7 +222,7 @@ impl<B: Send + 'static> Shared<B> {
 
     pub(super) fn keep(self: &Arc<Self>, connection: Connection<B>) {
         let mut resting = self.resting();
-        if resting.connections.len() >= self.most_idle {
+        if resting.connections.len() >= self.most_idle || self.census.is_over() {
             return;
         }
         resting.connections.push((Instant::now(), connection));
@@ -250,7 +250,7 @@ impl<B: Send + 'static> Shared<B> {
     }
 }
 
-impl<B: Send + 'static> Rests for Shared<B> {
+impl<B: Send + 'static> Evictable for Shared<B> {
     fn oldest(&self) -> Option<Instant> {
         self.resting().connections.first().map(|(since, _)| *since)
     }

@@ -24,7 +24,7 @@ struct Nobody;
 impl Lookout for Nobody {
     fn reached(&self) {}
 
-    fn missed(&self, _: &ConnectError) {}
+    fn missed(&self, _: &ConnectError, _: std::time::Instant) {}
 }
 
 /// A pool, and the target that it is for.

@@ -70,6 +70,9 @@ impl Upstream {
         };
         let (head, ended) = (head(&came), Instant::now());
         attempts.ended = Some(ended);
+        if came.is_ok() {
+            self.reach.answered(ended);
+        }
         self.metrics.observe(&outgoing.method, head, ended - sent);
         traces::ended(&span, head.status(), head.error());
         came

@@ -119,8 +119,7 @@ impl Spread {
         let weighs = |at: &usize| self.split.weights().weighs(*at);
         let standbys = line.clone().filter(|at| !weighs(at));
         let mut line = line.filter(weighs).chain(standbys);
-        let now = Instant::now();
-        let hopeful = line.clone().find(|at| self.upstreams[*at].is_hopeful(now));
+        let hopeful = line.clone().find(|at| self.upstreams[*at].is_hopeful());
         hopeful.or_else(|| line.next())
     }
 
@@ -139,14 +138,10 @@ impl Spread {
             outgoing.headers.insert(HOST, upstream.target.host.clone());
             let may_go_on = outgoing.is_held() && tried.count() < self.upstreams.len();
             outgoing.others = if may_go_on { Others::Left } else { Others::None };
+            let began = Instant::now();
             let outcome = upstream.send(outgoing, attempts).await;
-            let Err(Rejection::Connect(error)) = outcome else {
-                if outcome.is_ok() {
-                    upstream.reach.reached();
-                }
-                return outcome;
-            };
-            upstream.reach.missed(&error);
+            let Err(Rejection::Connect(error)) = outcome else { return outcome };
+            upstream.reach.missed(&error, began);
             let next = match outgoing.others {
                 Others::Left => self.next(attempts.target, tried, &mut doors),
                 Others::None => None,
@@ -183,8 +178,8 @@ impl Doors<'_> {
 impl Upstream {
     /// Whether a request is to be sent there rather than elsewhere. Whether a target that could not
     /// be reached can be again is no request's to find out.
-    fn is_hopeful(&self, now: Instant) -> bool {
-        let outlook = self.reach.look(now);
+    fn is_hopeful(&self) -> bool {
+        let outlook = self.reach.look();
         if outlook == Outlook::Due {
             self.pool.open_ahead();
         }
