@@ -164,8 +164,8 @@ impl ClientIo {
     /// Whether the client may still be sending, and for how long that is heard.
     fn linger(&self) -> Option<Linger> {
         match self.client.0.unread.load(Ordering::Relaxed) {
-            true => Some(BODY_LINGER),
-            false => self.is_refused().then_some(HEAD_LINGER),
+            0 => self.is_refused().then_some(HEAD_LINGER),
+            _ => Some(BODY_LINGER),
         }
     }
 
@@ -262,7 +262,7 @@ impl AsyncWrite for ClientIo {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.client.has_left(); // hyper flushes once it has written all that it had
+        self.client.all_has_left(); // hyper flushes once it has written all that it had
         Poll::Ready(Ok(()))
     }
 
@@ -270,6 +270,7 @@ impl AsyncWrite for ClientIo {
         let this = &mut *self;
         if let Ending::NotYet = this.ending {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.client.0.shut.store(true, Ordering::Relaxed);
             let Some(linger) = this.linger() else { return Poll::Ready(Ok(())) };
             let until = Box::pin(tokio::time::sleep(linger.time));
             this.ending = Ending::Lingering { until, left: linger.bytes };
@@ -296,6 +297,6 @@ impl Drop for ClientIo {
         if self.client.0.reset.load(Ordering::Relaxed) {
             self.stream.end_with_reset();
         }
-        self.client.has_left();
+        self.client.has_ended();
     }
 }

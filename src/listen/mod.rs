@@ -16,7 +16,7 @@ mod tests;
 use std::any::Any;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,12 +72,30 @@ struct Connection {
     unframed: AtomicBool,
     /// Whether the connection must end with a reset, so that a cut answer cannot look whole.
     reset: AtomicBool,
-    /// Whether the client may still be sending the body of its last request.
-    unread: AtomicBool,
-    /// What is dropped once the answers so far have left.
-    leaving: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// The request, counted from 1, whose body the client may still be sending; 0: none.
+    unread: AtomicU64,
+    /// Whether our side is shut: every answer has left.
+    shut: AtomicBool,
+    /// What is dropped once the answers so far have left; none once the connection has ended.
+    kept: Mutex<Option<Vec<Box<dyn Any + Send>>>>,
     /// Whether there is any of it.
-    leaves: AtomicBool,
+    any_kept: AtomicBool,
+}
+
+/// The body of one request of a client.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    client: Client,
+    request: u64,
+}
+
+impl Upload {
+    /// It has been read to its end, or read enough of. Where the connection closes before that, it
+    /// goes on reading for a while, or a reset would overtake the answer.
+    pub fn is_read(&self) {
+        let (unread, relaxed) = (&self.client.0.unread, Ordering::Relaxed);
+        let _ = unread.compare_exchange(self.request, 0, relaxed, relaxed); // or of a later one
+    }
 }
 
 /// Who is at the other end.
@@ -106,9 +124,10 @@ impl Client {
             ended: AtomicU64::new(0),
             unframed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
-            unread: AtomicBool::new(false),
-            leaving: Mutex::default(),
-            leaves: AtomicBool::new(false),
+            unread: AtomicU64::new(0),
+            shut: AtomicBool::new(false),
+            kept: Mutex::new(Some(Vec::new())),
+            any_kept: AtomicBool::new(false),
         }))
     }
 
@@ -128,24 +147,34 @@ impl Client {
         self.0.reset.store(true, Ordering::Relaxed);
     }
 
-    /// The body of its request has been read to the end. Where the connection closes before that, it
-    /// goes on reading for a while, or a reset would overtake the answer.
-    pub fn body_is_read(&self) {
-        self.0.unread.store(false, Ordering::Relaxed);
+    /// The body of its request under way.
+    pub fn upload(&self) -> Upload {
+        Upload { client: self.clone(), request: self.0.begun.load(Ordering::Relaxed) }
     }
 
     /// Keeps `what` until the answers so far have left, or the connection has ended.
     pub fn keep_until_left(&self, what: impl Any + Send) {
-        let mut leaving = self.0.leaving.lock().expect("nothing panics while it is held");
-        leaving.push(Box::new(what));
-        self.0.leaves.store(true, Ordering::Release);
+        if let Some(kept) = self.kept().as_mut() {
+            kept.push(Box::new(what));
+            self.0.any_kept.store(true, Ordering::Release);
+        }
     }
 
     /// The answers so far have left.
-    fn has_left(&self) {
-        if self.0.leaves.swap(false, Ordering::Acquire) {
-            self.0.leaving.lock().expect("nothing panics while it is held").clear();
+    fn all_has_left(&self) {
+        if self.0.any_kept.load(Ordering::Acquire) {
+            self.0.any_kept.store(false, Ordering::Relaxed);
+            drop(self.kept().as_mut().map(std::mem::take));
         }
+    }
+
+    /// The connection has ended.
+    fn has_ended(&self) {
+        drop(self.kept().take());
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Vec<Box<dyn Any + Send>>>> {
+        self.0.kept.lock().expect("nothing panics while it is held")
     }
 
     /// Whether the answer under way should be the connection's last.
@@ -153,9 +182,10 @@ impl Client {
         self.0.stop.is_announced()
     }
 
-    /// Gives the connection up. One that had no request yet has only a head that never ended.
+    /// Gives the connection up. One that had no request yet has only a head that never ended, and one
+    /// whose answers have left is only listened to.
     fn cut_off(&self) {
-        if self.0.begun.load(Ordering::Relaxed) == 0 {
+        if self.0.begun.load(Ordering::Relaxed) == 0 || self.0.shut.load(Ordering::Relaxed) {
             return;
         }
         self.0.stop.one_cut_off();
@@ -165,9 +195,10 @@ impl Client {
     }
 
     fn request_begins<B: Body>(&self, request: &Request<B>) {
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.unframed.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
-        self.0.unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        let unread = if request.body().is_end_stream() { 0 } else { number };
+        self.0.unread.store(unread, Ordering::Relaxed);
         self.0.between.store(false, Ordering::Relaxed);
     }
 

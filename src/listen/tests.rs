@@ -109,3 +109,31 @@ async fn what_is_kept_outlives_the_body_until_the_client_has_taken_it_or_left() 
         until(|| Arc::strong_count(&kept) == 2).await;
     }
 }
+
+#[test]
+fn nothing_is_kept_for_a_connection_that_has_ended() {
+    let (client, kept) = (Client::new(Peer::Unix, Stop::default()), Arc::new(()));
+    let keep = || {
+        client.keep_until_left(Arc::clone(&kept));
+        Arc::strong_count(&kept)
+    };
+    assert_eq!(keep(), 2);
+    client.all_has_left();
+    assert_eq!(keep(), 2);
+    client.has_ended();
+    assert_eq!(keep(), 1);
+}
+
+#[test]
+fn the_end_of_one_upload_says_nothing_of_the_next() {
+    let client = Client::new(Peer::Unix, Stop::default());
+    let request = Request::new(Full::new(Bytes::from_static(b"body")));
+    let unread = || client.0.unread.load(Ordering::Relaxed) != 0;
+    client.request_begins(&request);
+    let first = client.upload();
+    client.request_begins(&request);
+    first.is_read();
+    assert!(unread());
+    client.upload().is_read();
+    assert!(!unread());
+}

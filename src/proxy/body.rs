@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Route, Timeouts};
-use crate::listen::{BODY_LINGER, Client};
+use crate::listen::{BODY_LINGER, Client, Upload};
 use crate::proxy::body::budget::{STEP, Share};
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
@@ -86,7 +86,7 @@ pub(super) struct Streamed {
     left: u64,
     /// Bytes so far, for who has given it away.
     passed: Arc<AtomicU64>,
-    client: Client,
+    upload: Upload,
 }
 
 impl Inbound {
@@ -148,7 +148,7 @@ impl Inbound {
                     limit,
                     left: limit,
                     passed: Arc::default(),
-                    client: client.clone(),
+                    upload: client.upload(),
                 });
                 Ok(Payload::Streamed(streamed, hash))
             }
@@ -177,7 +177,7 @@ impl Inbound {
             holding.keep(frame)?;
         }
         self.body = None;
-        bounds.client.body_is_read();
+        bounds.client.upload().is_read();
         Ok(holding.finish())
     }
 
@@ -194,10 +194,7 @@ impl Inbound {
             let mut left = BODY_LINGER.bytes;
             loop {
                 match body.frame().await {
-                    None => {
-                        client.body_is_read();
-                        return true;
-                    }
+                    None => return true,
                     Some(Err(_)) => return false,
                     Some(Ok(frame)) => {
                         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -207,7 +204,9 @@ impl Inbound {
                 }
             }
         };
-        timeout(BODY_LINGER.time, all_read).await.unwrap_or(false)
+        let all_read = timeout(BODY_LINGER.time, all_read).await.unwrap_or(false);
+        client.upload().is_read(); // whoever sends on after that is listened to no longer
+        all_read
     }
 }
 
@@ -448,7 +447,7 @@ impl Streamed {
         self.timer = None;
         let is_last = |frame: &Result<Frame<_>, _>| frame.as_ref().is_ok_and(Frame::is_trailers);
         if frame.as_ref().is_none_or(is_last) || self.body.is_end_stream() {
-            self.client.body_is_read();
+            self.upload.is_read();
         }
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_trailers() => None,

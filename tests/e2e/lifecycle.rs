@@ -116,6 +116,19 @@ async fn a_head_that_never_ends_is_no_request_that_was_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_its_answer_and_is_only_listened_to_is_not_cut_off() {
+    let target = Target::bind().await;
+    let mut process = Process::run(&config(&target, "shutdown = { grace = \"100ms\" }"));
+    let mut client = connect(&mut process).await;
+    let upload = "expect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    client.send(format!("POST / HTTP/1.1\r\nhost: evil.example\r\n{upload}")).await;
+    assert_eq!(client.answer().await.status(), 403);
+    process.signal(Signal::SIGTERM);
+    let (code, output) = process.ended().await;
+    assert_eq!(code, Some(0), "{output}");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let target = Target::bind().await;
     let mut process = Process::run(&config(&target, "shutdown = { delay = \"1h\" }"));
