@@ -1,7 +1,7 @@
 //! Lines on their way to where they are read, written by a thread of their own: where nobody reads,
 //! a write waits for as long, and no request shall. What does not fit meanwhile is lost and counted.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,6 +12,8 @@ const MOST: usize = 1 << 20;
 const KEPT: usize = 64 << 10;
 /// How long lines gather: one write for many costs less, and so does waking its thread.
 const GATHER: Duration = Duration::from_millis(1);
+/// How long an output is left alone that takes nothing for now.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Lines that wait to be written.
 #[derive(Clone, Debug)]
@@ -21,9 +23,9 @@ pub(super) struct Queue(Arc<Shared>);
 struct Shared {
     lines: Mutex<Lines>,
     /// There are lines, and the writer rests.
-    came: Condvar,
+    filled: Condvar,
     /// They have been written.
-    left: Condvar,
+    drained: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -66,14 +68,14 @@ impl Queue {
         lines.waiting.extend_from_slice(line);
         if lines.writer == Writer::Rests {
             lines.writer = Writer::Woken;
-            self.0.came.notify_one();
+            self.0.filled.notify_one();
         }
     }
 
     /// Waits until all lines so far are written, no longer than `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let is_busy = |lines: &mut Lines| lines.writer != Writer::Rests;
-        drop(self.0.left.wait_timeout_while(self.lines(), limit, is_busy));
+        drop(self.0.drained.wait_timeout_while(self.lines(), limit, is_busy));
     }
 
     /// How many lines were lost.
@@ -91,7 +93,10 @@ impl Queue {
             self.wait();
             std::thread::sleep(GATHER);
             let lost = self.take(&mut taken);
-            let _ = out.write_all(&taken).and_then(|()| out.flush()); // nobody can be told
+            let left = write_all(&mut out, &taken);
+            if !left.is_empty() {
+                self.lines().lost += left.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
             taken.clear();
             taken.shrink_to(KEPT);
             if lost > 0 {
@@ -105,8 +110,8 @@ impl Queue {
         let mut lines = self.lines();
         while lines.waiting.is_empty() {
             lines.writer = Writer::Rests;
-            self.0.left.notify_all();
-            lines = self.0.came.wait(lines).expect("nothing panics while it is held");
+            self.0.drained.notify_all();
+            lines = self.0.filled.wait(lines).expect("nothing panics while it is held");
         }
         lines.writer = Writer::Woken;
     }
@@ -119,6 +124,22 @@ impl Queue {
         let lost = lines.lost;
         lost - mem::replace(&mut lines.told, lost)
     }
+}
+
+/// Writes what it can; what is left where that fails. An output that takes nothing for now is waited
+/// for: whoever shares a pipe or a terminal may have told it not to wait by itself.
+fn write_all<'b>(out: &mut impl Write, mut bytes: &'b [u8]) -> &'b [u8] {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return bytes,
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+            Err(_) => return bytes,
+        }
+    }
+    let _ = out.flush(); // its next write tells
+    bytes
 }
 
 #[cfg(test)]
@@ -173,7 +194,9 @@ mod tests {
         let (queue, leave, read) = gated();
         let line = [b'x'; 1024];
         queue.push(&line); // taken, and not written
-        std::thread::sleep(GATHER * 50);
+        while !queue.lines().waiting.is_empty() {
+            std::thread::yield_now();
+        }
         for _ in 0..MOST / line.len() + 10 {
             queue.push(&line);
         }
@@ -187,5 +210,40 @@ mod tests {
         assert_eq!(read.recv_timeout(LIMIT).unwrap().len(), MOST);
         queue.push(&line);
         assert_eq!(queue.lost(), 10, "there is room again");
+    }
+
+    /// Takes a little, then nothing for now, and so on; in the end it is gone.
+    struct Reluctant {
+        takes: usize,
+        taken: Vec<u8>,
+        turn: usize,
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.turn += 1;
+            match self.turn % 2 {
+                _ if self.taken.len() >= self.takes => Err(ErrorKind::BrokenPipe.into()),
+                0 => Err(ErrorKind::WouldBlock.into()),
+                _ => {
+                    let some = &bytes[..bytes.len().min(3)];
+                    self.taken.extend_from_slice(some);
+                    Ok(some.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_does_not_wait_gets_all_and_what_a_broken_one_did_not_is_told() {
+        let out = |takes| Reluctant { takes, taken: Vec::new(), turn: 0 };
+        let mut patient = out(usize::MAX);
+        assert_eq!(write_all(&mut patient, b"one\ntwo\n"), b"");
+        assert_eq!(patient.taken, b"one\ntwo\n");
+        assert_eq!(write_all(&mut out(4), b"one\ntwo\nthree\n"), b"o\nthree\n");
     }
 }
