@@ -70,8 +70,12 @@ impl Reloader {
             }
             seen = watch::look(&seen).await; // what changes from here on is a reason again
             let read = self.read().await;
-            if refused.as_ref().is_some_and(|refused| refused.holds(&read)) {
-                continue; // it has been told
+            let (read, is_told) = match &refused {
+                Some(refused) => refused.compare(read).await,
+                None => (read, false),
+            };
+            if is_told {
+                continue;
             }
             refused = self.reload(read).await.err();
             if refused.is_none() {
@@ -169,14 +173,22 @@ enum Refused {
 }
 
 impl Refused {
-    /// Whether what is read now would be refused for the same.
-    fn holds(&self, read: &Result<Config, Problems>) -> bool {
+    /// What is read now, and whether it would be refused for the same.
+    async fn compare(&self, read: Result<Config, Problems>) -> (Result<Config, Problems>, bool) {
         match (self, read) {
-            (Self::Wrong(problems), Err(now)) => now == problems,
-            (Self::Setup(error), Ok(config)) => {
-                Clients::new(config).is_err_and(|now| now.to_string() == error.to_string())
+            (Self::Wrong(problems), Err(now)) => {
+                let same = now == *problems;
+                (Err(now), same)
             }
-            _ => false,
+            (Self::Setup(error), Ok(config)) => {
+                let told = error.to_string();
+                let try_it = move || {
+                    let same = Clients::new(&config).is_err_and(|now| now.to_string() == told);
+                    (Ok(config), same)
+                };
+                tokio::task::spawn_blocking(try_it).await.expect("it reads files and nothing more")
+            }
+            (_, read) => (read, false),
         }
     }
 

@@ -39,8 +39,8 @@ pub trait Source: Debug + Send + Sync {
     /// Asks.
     fn load(&self) -> Loading<'_>;
 
-    /// Whether a load that takes long is better waited for than begun anew: it runs a program, which
-    /// may ask a person for something, and which nobody would end.
+    /// Whether a load may run a program. One that takes long is better waited for than begun anew:
+    /// it may ask a person for something, and nobody would end it.
     fn is_program(&self) -> bool {
         false
     }
@@ -112,8 +112,9 @@ pub(super) struct Chain {
 
 impl Source for Chain {
     fn is_program(&self) -> bool {
-        let says = |file| std::fs::read_to_string(file).unwrap_or_default();
-        self.environment.files().any(|file| says(file).contains("credential_process"))
+        let text = |file| std::fs::read_to_string(file).unwrap_or_default();
+        let says = |line: &str| line.trim_start().starts_with("credential_process");
+        self.environment.files().any(|file| text(file).lines().any(says)) // of whichever profile
     }
 
     fn load(&self) -> Loading<'_> {

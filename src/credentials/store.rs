@@ -252,6 +252,10 @@ impl Store {
                         back_off = FIRST_BACK_OFF;
                         pause
                     }
+                    Err(failure) if under_way.is_some() => {
+                        self.failed(failure);
+                        Duration::ZERO
+                    }
                     Err(failure) => {
                         self.failed(failure);
                         let pause = back_off.mul_f64(0.75 + fastrand::f64() * 0.25);

@@ -22,7 +22,7 @@ use tower::Service;
 const ABSOLUTE: [&str; 3] = [".on.aws", ".amazonaws.com", ".amazonaws.com.cn"];
 
 /// How long a look-up is joined. One that hangs must not keep a name from being found once the
-/// server is back.
+/// server is back, nor may one whose askers have all gone tell later what it found.
 const JOINED: Duration = Duration::from_secs(2);
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;

@@ -285,8 +285,7 @@ async fn a_silent_target_is_found_out_though_its_client_does_not_wait() {
     let targets =
         [("silent", &*format!("https://localhost:{at}"), 1), ("alive", &*url(alive.address), 0)];
     let log = Log::start();
-    let proxy =
-        serve(&file("admin = false\ntimeouts = { connect = \"400ms\" }", &targets, "")).await;
+    let proxy = serve(&file("admin = false\ntimeouts = { connect = \"2s\" }", &targets, "")).await;
     let mut client = proxy.connect().await;
     client.send(POST).await;
     let _shaking = silent.accept().await;
