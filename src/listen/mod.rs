@@ -152,7 +152,8 @@ impl Client {
         Upload { client: self.clone(), request: self.0.begun.load(Ordering::Relaxed) }
     }
 
-    /// Keeps `what` until the answers so far have left, or the connection has ended.
+    /// Keeps `what` until the answers so far have left, or the connection has ended. It is dropped
+    /// under a lock: that must do nothing with this client.
     pub fn keep_until_left(&self, what: impl Any + Send) {
         if let Some(kept) = self.kept().as_mut() {
             kept.push(Box::new(what));
@@ -164,13 +165,13 @@ impl Client {
     fn all_has_left(&self) {
         if self.0.any_kept.load(Ordering::Acquire) {
             self.0.any_kept.store(false, Ordering::Relaxed);
-            drop(self.kept().as_mut().map(std::mem::take));
+            self.kept().iter_mut().for_each(Vec::clear);
         }
     }
 
     /// The connection has ended.
     fn has_ended(&self) {
-        drop(self.kept().take());
+        *self.kept() = None;
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Vec<Box<dyn Any + Send>>>> {

@@ -9,9 +9,9 @@ use std::time::Duration;
 /// Bytes of lines that wait.
 const MOST: usize = 1 << 20;
 /// What a buffer keeps once it is empty.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 128 << 10;
 /// How long lines gather: one write for many costs less, and so does waking its thread.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(10);
 /// How long an output is left alone that takes nothing for now.
 const AGAIN: Duration = Duration::from_millis(10);
 
