@@ -31,22 +31,39 @@ scrape_configs:
          f"--web.listen-address=127.0.0.1:{port}"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_until_ready(prometheus: str, process: subprocess.Popen, patience: float = 60):
+    """It listens before it can answer, and says 503 until its storage is open."""
+    deadline, last = time.monotonic() + patience, None
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            last = requests.get(f"{prometheus}/-/ready", timeout=5).status_code
+        except requests.RequestException as error:
+            last = error
+        if last == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"Prometheus is not ready: {last}")
 
 
 def query(prometheus: str, expression: str, fits, patience: float = 60):
     """The answer to a query, once it fits."""
     deadline, found = time.monotonic() + patience, None
     while time.monotonic() < deadline:
-        try:
-            answer = requests.get(f"{prometheus}/api/v1/query", {"query": expression}, timeout=5).json()
-            found = answer.get("data", {}).get("result")
-            if found and fits(found):
-                return found
-        except requests.ConnectionError:
-            pass
+        answer = requests.get(f"{prometheus}/api/v1/query", {"query": expression}, timeout=20)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["data"]["result"]
+        if found and fits(found):
+            return found
         time.sleep(0.3)
     raise AssertionError(f"{expression}: {found}")
 
