@@ -2,12 +2,14 @@
 //! `ndots:5` into pods, and each of its search domains would cost two queries first.
 //!
 //! The system keeps a thread for as long as it looks, whoever has gone, and threads are shared by
-//! all: so those who want the same name at the same time share one look-up.
+//! all: so those who want the same name at the same time share one look-up. Where it gives no
+//! thread, that one look-up fails.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -59,8 +61,14 @@ impl Resolver {
         {
             return look_up.clone();
         }
-        let found = self.system.call(name.clone());
-        let found = found.map(|found| found.map(Iterator::collect).map_err(Arc::new));
+        let (mut system, asked) = (self.system.clone(), name.clone());
+        // Without a thread, tokio panics: one that is shared, or holds the lock, must not.
+        let found = AssertUnwindSafe(async move { system.call(asked).await }).catch_unwind();
+        let found = found.map(|found| {
+            let found = found
+                .unwrap_or_else(|_| Err(io::Error::other("the system starts no more threads")));
+            found.map(Iterator::collect).map_err(Arc::new)
+        });
         let look_up = found.boxed().shared();
         last.insert(name, (Instant::now(), look_up.clone()));
         look_up
@@ -105,6 +113,16 @@ mod tests {
         assert!(!resolver.look_up(name("127.0.0.1")).ptr_eq(&first));
         assert!(first.await.unwrap().iter().all(|found| found.ip().is_loopback()));
         assert!(!resolver.look_up(name("localhost")).ptr_eq(&second), "it has ended");
+    }
+
+    #[test]
+    fn a_look_up_that_gets_no_thread_fails_alone() {
+        let mut resolver = Resolver::new();
+        let name: Name = "localhost".parse().unwrap();
+        let without_a_runtime = resolver.look_up(name.clone()).now_or_never();
+        assert!(without_a_runtime.unwrap().is_err());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(resolver.look_up(name)).is_ok());
     }
 
     #[tokio::test]
