@@ -34,6 +34,8 @@ type LookUp = Shared<BoxFuture<'static, Found>>;
 #[derive(Clone, Debug)]
 pub(super) struct Resolver {
     system: GaiResolver,
+    /// How many addresses of a family are given on.
+    most: usize,
     /// The last look-up of each name, and when it began.
     last: Arc<Mutex<HashMap<Name, (Instant, LookUp)>>>,
 }
@@ -48,8 +50,8 @@ pub(super) struct Unresolved {
 }
 
 impl Resolver {
-    pub(super) fn new() -> Self {
-        Self { system: GaiResolver::new(), last: Arc::default() }
+    pub(super) fn new(most: usize) -> Self {
+        Self { system: GaiResolver::new(), most, last: Arc::default() }
     }
 
     /// One that is under way, or another.
@@ -87,12 +89,25 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let asked = absolute(name.as_str()).and_then(|name| name.parse().ok());
         let look_up = self.look_up(asked.unwrap_or_else(|| name.clone()));
+        let most = self.most;
         Box::pin(async move {
             let found = look_up.await;
             let unresolved = |cause| Unresolved { name: name.as_str().to_owned(), cause };
-            found.map(|found| Vec::from(&*found).into_iter()).map_err(unresolved)
+            found.map(|found| first_of_each(&found, most).into_iter()).map_err(unresolved)
         })
     }
+}
+
+/// The first addresses of each family, in their order.
+fn first_of_each(found: &[SocketAddr], most: usize) -> Vec<SocketAddr> {
+    let [mut four, mut six] = [most; 2];
+    let mut is_one = |address: &&SocketAddr| {
+        let left = if address.is_ipv4() { &mut four } else { &mut six };
+        let is_one = *left > 0;
+        *left = left.saturating_sub(1);
+        is_one
+    };
+    found.iter().filter(|address| is_one(address)).copied().collect()
 }
 
 fn absolute(name: &str) -> Option<String> {
@@ -105,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_wants_the_same_name_meanwhile_shares_the_look_up() {
-        let mut resolver = Resolver::new();
+        let mut resolver = Resolver::new(2);
         let name = |name: &str| name.parse::<Name>().unwrap();
         let first = resolver.look_up(name("localhost"));
         let second = resolver.clone().look_up(name("localhost"));
@@ -117,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_look_up_that_gets_no_thread_fails_alone() {
-        let mut resolver = Resolver::new();
+        let mut resolver = Resolver::new(2);
         let name: Name = "localhost".parse().unwrap();
         let without_a_runtime = resolver.look_up(name.clone()).now_or_never();
         assert!(without_a_runtime.unwrap().is_err());
@@ -127,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_up_that_hangs_is_not_waited_for_by_those_who_come_later() {
-        let mut resolver = Resolver::new();
+        let mut resolver = Resolver::new(2);
         let name: Name = "localhost".parse().unwrap();
         let hangs: LookUp = std::future::pending().boxed().shared();
         let began = |ago| Instant::now().checked_sub(ago).unwrap();
@@ -135,6 +150,15 @@ mod tests {
             resolver.last.lock().unwrap().insert(name.clone(), (began(ago), hangs.clone()));
             assert_eq!(resolver.look_up(name.clone()).ptr_eq(&hangs), joined, "{ago:?}");
         }
+    }
+
+    #[test]
+    fn the_first_addresses_of_each_family_are_tried() {
+        let all = ["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1", "10.0.0.2:1"];
+        let all = all.map(|address| address.parse::<SocketAddr>().unwrap());
+        assert_eq!(first_of_each(&all, 2), [all[0], all[1], all[2], all[4]]);
+        assert_eq!(first_of_each(&all, 1), [all[0], all[1]]);
+        assert_eq!(first_of_each(&all, 3), all);
     }
 
     #[test]

@@ -33,6 +33,10 @@ const GONE: Duration =
 
 const SPARE: Duration = Duration::from_millis(100);
 
+/// What an address is given at least, where the deadline has it twice: by then a lost packet has
+/// been sent once more. TLS takes as long again, so that what needs over half of it comes too late.
+const SHARE: Duration = Duration::from_secs(1);
+
 /// Opens TCP connections.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
@@ -43,7 +47,9 @@ pub(super) struct Way {
 impl Way {
     /// `deadline`: what a connection may take, TLS and all.
     pub(super) fn new(proxy: &Proxy, deadline: Duration) -> Result<Self, SetupError> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
+        let addresses = (deadline.as_secs() / SHARE.as_secs()).max(2);
+        let resolver = Resolver::new(usize::try_from(addresses).unwrap_or(usize::MAX));
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false); // https passes through it on its way to TLS
         tcp.set_nodelay(true);
         // Shared out among a name's addresses, so that one that is dead leaves time for the next. A
