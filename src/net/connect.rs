@@ -76,13 +76,14 @@ impl Connector {
         let unready = |error: hyper::Error| ConnectError::Other(error.into());
         let shaking = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(stream).await;
         let (mut sender, connection) = shaking.map_err(unready)?;
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
             }
         });
+        let task = task.abort_handle();
         sender.ready().await.map_err(unready)?;
-        Ok(Connection { sender, written, alarm: Alarm::default(), _place: None })
+        Ok(Connection { sender, task, written, alarm: Alarm::default(), _place: None })
     }
 }
 

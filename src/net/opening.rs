@@ -48,20 +48,21 @@ impl<B: Send + 'static> Opening<B> {
         self.under_way = None;
         opened
     }
-
-    /// Goes on with nobody waiting, unless too many do.
-    pub(super) fn go_on(self) {
-        drop(self);
-    }
 }
 
+/// It goes on with nobody waiting, unless too many do.
 impl<B: Send + 'static> Drop for Opening<B> {
     fn drop(&mut self) {
         let Some(under_way) = self.under_way.take() else { return };
-        if self.pool.census.is_over() {
+        if std::thread::panicking() {
+            return; // what has panicked cannot go on
+        }
+        let ahead = &self.pool.ahead;
+        // One tells whether the target can be reached, however many connections there are.
+        if self.pool.census.is_over() && ahead.available_permits() < AHEAD {
             return;
         }
-        let Ok(place) = Arc::clone(&self.pool.ahead).try_acquire_owned() else { return };
+        let Ok(place) = Arc::clone(ahead).try_acquire_owned() else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         let (pool, began) = (Arc::clone(&self.pool), self.began);
         runtime.spawn(async move {

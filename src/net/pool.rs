@@ -12,7 +12,8 @@ use http_body::Body;
 use hyper::client::conn::http1::SendRequest;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::BoxError;
 
 use crate::net::alarm::Alarm;
@@ -61,10 +62,34 @@ enum Eviction {
 #[derive(Debug)]
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<B>,
+    /// hyper's, which reads and writes.
+    pub(super) task: AbortHandle,
     pub(super) written: Written,
     pub(super) alarm: Alarm,
     /// In the count of all; none where it is in no pool.
     pub(super) _place: Option<Place>,
+}
+
+/// How long a target that has answered may take nothing of what is left of the request.
+const STALL: Duration = Duration::from_secs(30);
+
+impl<B> Connection<B> {
+    /// Waits for what is left of an exchange after its answer, which is hyper's to read or to write:
+    /// whether it has come to its end. Where the target takes nothing for so long, nothing else would
+    /// give it up: no bytes are awaited, of the target or of the client.
+    async fn comes_to_rest(&mut self, stall: Duration) -> bool {
+        loop {
+            let before = self.written.stuck_at();
+            match timeout(stall, self.sender.ready()).await {
+                Ok(ready) => return ready.is_ok(),
+                Err(_elapsed) if before.is_some() && before == self.written.stuck_at() => {
+                    self.task.abort();
+                    return false;
+                }
+                Err(_elapsed) => {}
+            }
+        }
+    }
 }
 
 /// The connection that a request went out on.
@@ -185,7 +210,7 @@ where
 
     /// Opens a connection for requests to come, if not enough are being opened.
     pub fn open_ahead(&self) {
-        self.0.open().go_on();
+        drop(self.0.open()); // nobody waits for it
     }
 }
 
@@ -293,10 +318,9 @@ impl<B: Send + 'static> Drop for Lease<B> {
         } else if !connection.sender.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            // What is left of the exchange is hyper's to read, or to give up.
             let pool = Arc::clone(&self.pool);
             runtime.spawn(async move {
-                if connection.sender.ready().await.is_ok() {
+                if connection.comes_to_rest(STALL).await {
                     pool.keep(connection);
                 }
             });

@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -19,18 +19,34 @@ pub struct Tcp {
     written: Written,
 }
 
-/// How many bytes were handed to the kernel, TLS and all.
+/// What was handed to the kernel, TLS and all.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Written(Arc<AtomicU64>);
+pub(super) struct Written(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    bytes: AtomicU64,
+    /// Whether the kernel has taken nothing of the last write.
+    is_stuck: AtomicBool,
+}
 
 impl Written {
+    /// How many bytes.
     pub(super) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many, where there are more that the kernel does not take.
+    pub(super) fn stuck_at(&self) -> Option<u64> {
+        self.0.is_stuck.load(Ordering::Relaxed).then(|| self.bytes())
     }
 
     /// One task at a time writes to a connection.
-    fn add(&self, bytes: usize) {
-        self.0.store(self.bytes() + bytes as u64, Ordering::Relaxed);
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.0.bytes.store(self.bytes() + *bytes as u64, Ordering::Relaxed);
+        }
+        self.0.is_stuck.store(written.is_pending(), Ordering::Relaxed);
     }
 }
 
@@ -46,12 +62,6 @@ impl Tcp {
     #[cfg(test)]
     pub(super) fn socket(&self) -> &TcpStream {
         self.stream.inner()
-    }
-
-    fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.written.add(*bytes);
-        }
     }
 }
 
@@ -78,7 +88,7 @@ impl Write for Tcp {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(&written);
+        self.written.note(&written);
         written
     }
 
@@ -103,7 +113,7 @@ impl Write for Tcp {
             [only] => Pin::new(&mut self.stream).poll_write(cx, only),
             several => Pin::new(&mut self.stream).poll_write_vectored(cx, several),
         };
-        self.count(&written);
+        self.written.note(&written);
         written
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -244,9 +244,26 @@ async fn connections_that_do_not_come_about_are_bounded_where_nobody_waits() {
             let _alive = alive;
             std::future::pending().await
         };
-        Opening::new(&bench.pool.0, endless).go_on();
+        drop(Opening::new(&bench.pool.0, endless));
     }
     assert_eq!(Arc::strong_count(&alive), 1 + AHEAD);
+}
+
+#[tokio::test]
+async fn where_there_are_too_many_one_is_still_opened_to_learn_of_the_target() {
+    let census = Census::new(0);
+    let _one_too_many = census.enter();
+    let bench = Bench::with(LONG, (8, &census)).await;
+    let alive = Arc::new(());
+    for _ in 0..3 {
+        let alive = Arc::clone(&alive);
+        let endless = async move {
+            let _alive = alive;
+            std::future::pending().await
+        };
+        drop(Opening::new(&bench.pool.0, endless));
+    }
+    assert_eq!(Arc::strong_count(&alive), 2);
 }
 
 #[tokio::test]
@@ -260,4 +277,45 @@ async fn an_answer_that_is_not_read_to_its_end_takes_its_connection_along() {
     drop(soon(asked).await.unwrap().unwrap());
     closed(&mut stream).await;
     assert!(bench.pool.0.take().is_none());
+}
+
+/// A connection that has its answer, and megabytes of its request left; and the target.
+async fn answered_amid_an_upload() -> (Connection<Full<Bytes>>, TcpStream) {
+    let bench = Bench::new(LONG, 8).await;
+    let mut connection = soon(bench.pool.0.connector.open(bench.pool.0.to.clone())).await.unwrap();
+    let mut stream = bench.accept().await;
+    let body = Full::new(Bytes::from(vec![b'x'; UPLOAD]));
+    let request = Request::post("/").header("host", "target").body(body).unwrap();
+    let sent = connection.sender.send_request(request);
+    let (answered, ()) = tokio::join!(soon(sent), answer(&mut stream));
+    soon(answered.unwrap().into_body().collect()).await.unwrap();
+    (connection, stream)
+}
+
+/// More than sockets hold.
+const UPLOAD: usize = 32 << 20;
+
+#[tokio::test]
+async fn an_upload_that_the_target_takes_nothing_of_is_given_up() {
+    let (mut connection, mut stream) = answered_amid_an_upload().await;
+    assert!(!soon(connection.comes_to_rest(Duration::from_millis(50))).await);
+    let mut rest = Vec::new();
+    let ended = soon(stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_err() || rest.len() < UPLOAD, "{} bytes", rest.len());
+}
+
+#[tokio::test]
+async fn an_upload_that_the_target_takes_slowly_goes_on() {
+    let stall = Duration::from_secs(2);
+    let (mut connection, mut stream) = answered_amid_an_upload().await;
+    let reading = async {
+        let mut taken = vec![0; UPLOAD / 6];
+        for _ in 0..6 {
+            tokio::time::sleep(stall / 4).await;
+            soon(stream.read_exact(&mut taken)).await.unwrap();
+        }
+        soon(stream.read_exact(&mut taken[..UPLOAD % 6])).await.unwrap();
+    };
+    let (rests, ()) = tokio::join!(soon(connection.comes_to_rest(stall)), reading);
+    assert!(rests);
 }
