@@ -91,12 +91,7 @@ impl Lookout for Reach {
 
     fn missed(&self, why: &ConnectError, began: Instant) {
         if self.note_missed(began, Instant::now()) {
-            tracing::warn!(
-                target_name = self.name,
-                error = %why,
-                hint = "the other targets of a split get its requests meanwhile",
-                "a target cannot be reached"
-            );
+            tracing::warn!(target_name = self.name, error = %why, "a target cannot be reached");
         }
     }
 }
