@@ -115,8 +115,7 @@ impl ClientIo {
     /// To be called while a request is answered too: hyper, once told that there is nothing to
     /// read, does not ask again when the answer has left, so the timer must run by then.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let between = self.client.0.between.load(Ordering::Relaxed);
-        let due = between.then(|| self.deadline());
+        let due = self.client.is_between().then(|| self.deadline());
         let (limits, since) = (self.limits, self.wait.since);
         let timer = self.timer.get_or_insert_with(|| {
             let first = since + limits.header_read.min(limits.client_idle);
@@ -157,7 +156,7 @@ impl ClientIo {
     fn is_refused(&self) -> bool {
         let client = &self.client.0;
         self.wait.head
-            && client.between.load(Ordering::Relaxed)
+            && self.client.is_between()
             && self.wait.begun == client.begun.load(Ordering::Relaxed)
     }
 
@@ -219,8 +218,7 @@ impl AsyncRead for ClientIo {
         if read.is_pending() {
             return this.poll_silence(cx).map(Err);
         }
-        let between = this.client.0.between.load(Ordering::Relaxed);
-        if between && buf.filled().len() > before {
+        if this.client.is_between() && buf.filled().len() > before {
             this.heard();
         }
         read

@@ -63,10 +63,11 @@ struct Connection {
     address: Option<HeaderValue>,
     /// Requests that began; tells the I/O whether a head is awaited or a body.
     begun: AtomicU64,
-    /// Whether no request is being answered.
+    /// Whether none of them is being answered.
     between: AtomicBool,
     opened: Instant,
-    /// When the last answer had left, in milliseconds since the connection was opened.
+    /// When the last answer had left and its request had come, in milliseconds since the connection
+    /// was opened.
     ended: AtomicU64,
     /// Whether only the end of the connection ends the answer under way (HTTP/1.0).
     unframed: AtomicBool,
@@ -74,6 +75,8 @@ struct Connection {
     reset: AtomicBool,
     /// The request, counted from 1, whose body the client may still be sending; 0: none.
     unread: AtomicU64,
+    /// The same, whose body is passed on as it comes; its answer may have left long ago.
+    passing: AtomicU64,
     /// Whether our side is shut: every answer has left.
     shut: AtomicBool,
     /// What is dropped once the answers so far have left; none once the connection has ended.
@@ -83,11 +86,16 @@ struct Connection {
 }
 
 /// The body of one request of a client.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Upload {
     client: Client,
     request: u64,
 }
+
+/// A body that is passed on as it comes. While this lives, its connection is not between requests:
+/// whoever reads the body bounds the client's silence.
+#[derive(Debug)]
+pub struct Passing(Upload);
 
 impl Upload {
     /// It has been read to its end, or read enough of. Where the connection closes before that, it
@@ -95,6 +103,22 @@ impl Upload {
     pub fn is_read(&self) {
         let (unread, relaxed) = (&self.client.0.unread, Ordering::Relaxed);
         let _ = unread.compare_exchange(self.request, 0, relaxed, relaxed); // or of a later one
+    }
+}
+
+impl Passing {
+    /// It has been read to its end.
+    pub fn is_read(self) {
+        self.0.is_read();
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let (client, relaxed) = (&self.0.client, Ordering::Relaxed);
+        client.last_heard();
+        // Or another one is passed on by now.
+        let _ = client.0.passing.compare_exchange(self.0.request, 0, relaxed, relaxed);
     }
 }
 
@@ -125,6 +149,7 @@ impl Client {
             unframed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             unread: AtomicU64::new(0),
+            passing: AtomicU64::new(0),
             shut: AtomicBool::new(false),
             kept: Mutex::new(Some(Vec::new())),
             any_kept: AtomicBool::new(false),
@@ -150,6 +175,13 @@ impl Client {
     /// The body of its request under way.
     pub fn upload(&self) -> Upload {
         Upload { client: self.clone(), request: self.0.begun.load(Ordering::Relaxed) }
+    }
+
+    /// The same, which is passed on as it comes.
+    pub fn pass_on(&self) -> Passing {
+        let upload = self.upload();
+        self.0.passing.store(upload.request, Ordering::Relaxed);
+        Passing(upload)
     }
 
     /// Keeps `what` until the answers so far have left, or the connection has ended. It is dropped
@@ -204,9 +236,19 @@ impl Client {
     }
 
     fn request_ends(&self) {
+        self.last_heard();
+        self.0.between.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the next head is waited for, if there is nothing else to wait for.
+    fn last_heard(&self) {
         let since_opened = self.0.opened.elapsed().as_millis();
         self.0.ended.store(u64::try_from(since_opened).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.0.between.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the next thing that may come is a head.
+    fn is_between(&self) -> bool {
+        self.0.between.load(Ordering::Relaxed) && self.0.passing.load(Ordering::Relaxed) == 0
     }
 
     fn last_ended(&self) -> Instant {

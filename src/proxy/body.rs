@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Route, Timeouts};
-use crate::listen::{BODY_LINGER, Client, Upload};
+use crate::listen::{BODY_LINGER, Client, Passing};
 use crate::proxy::body::budget::{STEP, Share};
 use crate::proxy::rejection::Rejection;
 use crate::sigv4::PayloadHash;
@@ -86,7 +86,8 @@ pub(super) struct Streamed {
     left: u64,
     /// Bytes so far, for who has given it away.
     passed: Arc<AtomicU64>,
-    upload: Upload,
+    /// None once it has been read to its end.
+    passing: Option<Passing>,
 }
 
 impl Inbound {
@@ -148,7 +149,7 @@ impl Inbound {
                     limit,
                     left: limit,
                     passed: Arc::default(),
-                    upload: client.upload(),
+                    passing: Some(client.pass_on()),
                 });
                 Ok(Payload::Streamed(streamed, hash))
             }
@@ -446,8 +447,9 @@ impl Streamed {
         };
         self.timer = None;
         let is_last = |frame: &Result<Frame<_>, _>| frame.as_ref().is_ok_and(Frame::is_trailers);
-        if frame.as_ref().is_none_or(is_last) || self.body.is_end_stream() {
-            self.upload.is_read();
+        let has_ended = frame.as_ref().is_none_or(is_last) || self.body.is_end_stream();
+        if has_ended && let Some(passing) = self.passing.take() {
+            passing.is_read();
         }
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_trailers() => None,

@@ -444,3 +444,32 @@ async fn a_client_that_leaves_amid_a_streamed_body_breaks_the_send() {
         assert!(body.len() < 10);
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_outlives_its_answer_is_no_slow_head() {
+    let target = Target::bind().await;
+    let limits = "[timeouts]\nheader_read = \"1s\"\nclient_idle = \"1s\"\nbody_read = \"10s\"\n";
+    let setup = Setup::to(target.address()).tables(limits).route("payload = \"client-digest\"");
+    let proxy = setup.start().await;
+    let body = [b'x'; 16];
+    let digest = format!("x-amz-content-sha256: {}\r\ncontent-length: 16\r\n", sha256(&body));
+    let mut client = proxy.connect().await;
+    client.send(post(&digest)).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send(OK).await;
+    assert_eq!(client.answer().await.status(), 200);
+    for piece in body.chunks(1) {
+        client.send(piece).await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    assert_eq!(there.bytes(body.len()).await, body);
+    // The connection goes on, and its next head is held to its time again.
+    client.send(post("content-length: 0\r\n")).await;
+    let mut there = target.accept().await;
+    there.head().await;
+    there.send(OK).await;
+    assert_eq!(client.answer().await.status(), 200);
+    client.send("GET / HT").await;
+    client.rest().await.1.unwrap();
+}
