@@ -11,6 +11,7 @@ use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use prometheus::IntCounter;
+use tokio::time::Instant;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::config::{Config, Upstream};
@@ -108,6 +109,7 @@ impl Service<Uri> for Connector {
         let deadline = self.deadline;
         let count = self.opened.clone();
         let opened = self.https.call(to);
+        let began = Instant::now();
         Box::pin(async move {
             match tokio::time::timeout(deadline, opened).await {
                 Ok(Ok(opened)) => {
@@ -116,8 +118,9 @@ impl Service<Uri> for Connector {
                     }
                     Ok(opened)
                 }
-                Ok(Err(error)) => Err(ConnectError::classify(error)),
-                Err(_elapsed) => Err(ConnectError::TimedOut(deadline)),
+                // The TCP connection has a time-out of its own; after a pause, that one is heard first.
+                Ok(Err(error)) if began.elapsed() < deadline => Err(ConnectError::classify(error)),
+                Ok(Err(_)) | Err(_) => Err(ConnectError::TimedOut(deadline)),
             }
         })
     }
