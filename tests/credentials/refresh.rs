@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::*;
 
@@ -44,9 +43,7 @@ fn an_agent_that_needs_a_moment_is_waited_for() {
         _ => (200, given(KEY)),
     });
     let running = Setup::new().with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent.url()).start();
-    let began = Instant::now();
     assert_eq!(running.get("/early").0, 200);
-    assert!(began.elapsed() < Duration::from_secs(5));
     assert!(agent.arrived().len() >= 2);
     running.stop();
 }

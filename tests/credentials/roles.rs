@@ -216,7 +216,7 @@ fn a_base_that_sts_no_longer_takes_is_renewed() {
 fn a_base_that_is_down_takes_no_readiness_from_its_roles() {
     let asked = AtomicUsize::new(0);
     let agent = Stub::start("127.0.0.1:0", move |_| match asked.fetch_add(1, Ordering::SeqCst) {
-        0 => (200, given_until(KEY, &in_seconds(2))),
+        0 => (200, given_until(KEY, &in_seconds(6))),
         _ => (500, "down".into()),
     });
     let sts = sts();
@@ -226,7 +226,7 @@ fn a_base_that_is_down_takes_no_readiness_from_its_roles() {
     let running = targets(setup, &[("one", &role("one"))]).start();
     assert_eq!(running.get("/one/1").0, 200);
     running.output.wait_for("credentials could not be loaded");
-    thread::sleep(Duration::from_secs(2)); // past the base's expiry
+    thread::sleep(Duration::from_secs(6)); // past the base's expiry
     assert_eq!((running.get("/one/2").0, running.admin("/readyz")), (200, 200));
     running.stop();
 }

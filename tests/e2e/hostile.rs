@@ -322,7 +322,10 @@ async fn too_large_a_head_hears_so_even_while_it_is_still_being_sent() {
     for head in [format!("{start}{lines}"), format!("{start}{line}"), path] {
         for _ in 0..3 {
             let mut client = proxy.connect().await;
-            client.send_slowly(format!("{head}\r\n").as_bytes()).await;
+            while !client.send_slowly(format!("{head}\r\n").as_bytes()).await {
+                refused += 1;
+                client = proxy.connect().await;
+            }
             let answer = client.answer().await;
             assert!(matches!(answer.status(), 431 | 414), "{}", answer.status());
             assert!(client.closes().await);
@@ -397,7 +400,7 @@ async fn a_client_that_never_reads_is_given_up_and_its_place_given_back() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_is_waited_for() {
     let target = Target::bind().await;
-    let limits = "[timeouts]\nclient_idle = \"400ms\"\n";
+    let limits = "[timeouts]\nclient_idle = \"1500ms\"\n";
     let proxy = Setup::to(target.address()).tables(limits).start().await;
     let (mut client, mut there) = endless(&proxy, &target).await;
     let sending = tokio::spawn(async move {
@@ -406,8 +409,8 @@ async fn a_client_that_reads_slowly_is_waited_for() {
     });
     client.head().await;
     // So slowly that the kernel calls the socket writable far less often than `client_idle`.
-    let mut block = vec![0; 48 * 1024];
-    for _ in 0..60 {
+    let mut block = vec![0; 12 * 1024];
+    for _ in 0..120 {
         client.stream.read_exact(&mut block).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
 
-use crate::lifecycle::{GET, KEPT, OK, SERVED, write};
+use crate::lifecycle::{GET, KEPT, OK, SERVED, write, write_at};
 use crate::process::{Process, config, connect};
 use crate::support::{Target, Wire};
 
@@ -81,13 +81,13 @@ async fn what_a_refused_configuration_lacked_may_come_later() {
     process.signal(Signal::SIGHUP);
     process.says(KEPT).await;
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    std::fs::write(process.folder.path().join("later.pem"), broken).unwrap();
+    write_at(&process, "later.pem", broken);
     process.says("TLS cannot be set up for the new configuration").await;
     process.says(KEPT).await;
     tokio::time::sleep(Duration::from_millis(3500)).await; // in silence again
-    std::fs::write(process.folder.path().join("later.pem"), pem).unwrap();
+    write_at(&process, "later.pem", &pem);
     process.says(SERVED).await;
-    std::fs::write(process.folder.path().join("later.pem"), another).unwrap();
+    write_at(&process, "later.pem", &another);
     process.says(SERVED).await; // it is looked at as well from then on
     let (code, output) = process.terminate().await;
     let kept = output.matches(KEPT).count();

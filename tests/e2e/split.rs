@@ -261,8 +261,7 @@ async fn a_target_that_says_nothing_costs_one_request_the_connect_timeout_and_no
     let targets =
         [("silent", &*format!("https://localhost:{at}"), 1), ("alive", &*url(alive.address), 0)];
     let log = Log::start();
-    let proxy =
-        serve(&file("admin = false\ntimeouts = { connect = \"200ms\" }", &targets, "")).await;
+    let proxy = serve(&file("admin = false\ntimeouts = { connect = \"1s\" }", &targets, "")).await;
     // Those that come meanwhile wait as well: nobody knows yet.
     let mut clients = [proxy.connect().await, proxy.connect().await];
     for client in &mut clients {
@@ -285,7 +284,7 @@ async fn a_silent_target_is_found_out_though_its_client_does_not_wait() {
     let targets =
         [("silent", &*format!("https://localhost:{at}"), 1), ("alive", &*url(alive.address), 0)];
     let log = Log::start();
-    let proxy = serve(&file("admin = false\ntimeouts = { connect = \"2s\" }", &targets, "")).await;
+    let proxy = serve(&file("admin = false\ntimeouts = { connect = \"4s\" }", &targets, "")).await;
     let mut client = proxy.connect().await;
     client.send(POST).await;
     let _shaking = silent.accept().await;

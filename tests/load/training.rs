@@ -70,7 +70,7 @@ fn start(program: &str, folder: &TempDir, target: SocketAddr) -> (SocketAddr, Ch
     let (address, admin) = (free_address(), free_address());
     let text = format!(
         "listen = [\"{address}\"]\nadmin = \"{admin}\"\naccess_log = {{ sample = 0.2 }}\n\
-         upstream.ca_file = \"ca.pem\"\n[targets.all]\nurl = \"https://localhost:{}\"\n\
+         upstream.ca_file = \"ca.pem\"\ntimeouts.connect = \"60s\"\n[targets.all]\nurl = \"https://localhost:{}\"\n\
          service = \"lambda\"\nregion = \"us-east-1\"\n[[routes]]\ntarget = \"all\"\n",
         target.port()
     );

@@ -66,7 +66,12 @@ async fn soak(binary: &str, length: Duration) -> Vec<String> {
     let at_first = program.settled(SETTLE, |_| false).await;
 
     let (score, memory, generation) = under_load(&program, length).await;
-    let serves = clients::generation(program.address).await;
+    let mut serves = clients::generation(program.address).await;
+    let until = Instant::now() + SETTLE;
+    while serves != Some(generation) && Instant::now() < until {
+        sleep(LOOK).await;
+        serves = clients::generation(program.address).await;
+    }
     let at_last = program.settled(SETTLE, |descriptors| descriptors <= at_first).await;
 
     score.print(&target);

@@ -112,7 +112,7 @@ fn no_body_takes_long() {
     let began = Instant::now();
     let faults = schema.faults(&json!({ "text": text, "list": list, "tree": tree }), Told::First);
     assert_eq!(faults.len(), 1);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_deep_body_takes_no_longer_where_a_schema_chooses_and_refers_to_itself() {
     assert_eq!(schema.faults(&nested(json!(7)), Told::Several), []);
     let faults = schema.faults(&nested(json!("x")), Told::Several);
     assert_eq!((faults.len(), faults[0].pointer.as_str()), (1, "#"));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -63,7 +63,7 @@ async fn answer(
 
 /// Head and body that a caller sees in front of `handler`.
 async fn call(handler: Handler) -> (String, String) {
-    let invoke_timeout = Duration::from_millis(200);
+    let invoke_timeout = Duration::from_secs(2);
     let served = Served::start(Settings { handler, invoke_timeout, ..settings() }).await;
     let answer = served.exchange(&Signed::named("json")).await;
     served.stop().await;

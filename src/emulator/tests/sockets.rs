@@ -108,7 +108,8 @@ async fn refuses_on_the_wire_as_lambda_does() {
 
 #[tokio::test]
 async fn streams_events_one_by_one() {
-    let served = Served::start(settings()).await;
+    let interval = Duration::from_millis(300);
+    let served = Served::start(Settings { stream_interval: interval, ..settings() }).await;
     let mut stream = served.send(&Signed::named("stream")).await;
     let mut answer = String::new();
     while !answer.contains("id: 1\n") {
@@ -121,7 +122,7 @@ async fn streams_events_one_by_one() {
     assert!(answer.contains("\r\ncontent-type: text/event-stream\r\n"), "{answer}");
     assert!(!answer.contains("id: 10\n"), "{answer}");
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(first.elapsed() > Duration::from_millis(5 * 10), "{:?}", first.elapsed());
+    assert!(first.elapsed() > interval * 5, "{:?}", first.elapsed());
     assert_eq!(answer.matches("\ndata: ").count(), 10);
     assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
     served.stop().await;

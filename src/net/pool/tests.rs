@@ -288,7 +288,10 @@ async fn answered_amid_an_upload() -> (Connection<Full<Bytes>>, TcpStream) {
     let request = Request::post("/").header("host", "target").body(body).unwrap();
     let sent = connection.sender.send_request(request);
     let (answered, ()) = tokio::join!(soon(sent), answer(&mut stream));
-    soon(answered.unwrap().into_body().collect()).await.unwrap();
+    let mut body = answered.unwrap().into_body();
+    while let Some(frame) = soon(body.frame()).await {
+        frame.unwrap();
+    }
     (connection, stream)
 }
 

@@ -128,18 +128,14 @@ async fn a_large_body_keeps_no_other_request_waiting() {
     let mut large = proxy.connect().await;
     large.send(request("POST /large", JSON, &body)).await;
     let checked = tokio::spawn(async move { large.answer().await });
-    let mut slowest = Duration::ZERO;
     let mut asked = 0;
     while !checked.is_finished() {
-        let began = Instant::now();
         target.sees(&proxy, request("POST /small", JSON, "[{\"a\":1}]")).await;
-        slowest = slowest.max(began.elapsed());
         asked += 1;
     }
     let errors = refused(&checked.await.unwrap());
     assert_eq!(errors[0]["pointer"], "#/60000/a");
-    assert!(asked > 1, "it was over before another request came");
-    assert!(slowest < Duration::from_secs(2), "one took {slowest:?}");
+    assert!(asked > 5, "{asked} were answered meanwhile");
 }
 
 #[tokio::test]
