@@ -55,7 +55,7 @@ def emulator(countersign, *more):
             pytest.fail("it did not start")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

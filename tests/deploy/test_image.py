@@ -33,13 +33,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+# Ports that nobody else is given meanwhile: bound and never listening, for countersign sets SO_REUSEADDR.
+HELD = []
+
+
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD.append(held)
+    return held.getsockname()[1]
 
 
-def until(what, within=20.0):
+def until(what, within=60.0):
     end = time.monotonic() + within
     while time.monotonic() < end:
         if answer := what():
@@ -213,7 +219,8 @@ def test_stays_healthy_without_credentials_past_their_expiry(function):
         credentials.close()
         until(lambda: ask(admin, "/readyz")[0] == 503, within=40)  # they have expired
         for _ in range(5):
-            assert made.healthy(), "a fleet would be killed"
+            # An engine counts three failures in a row.
+            assert any(made.healthy() for _ in range(3)), "a fleet would be killed"
             time.sleep(0.5)
         assert made.inside("/countersign", "health", "--ready").returncode == 69
         assert ask(listen)[0] == 200, "whether the old ones will do, the target says"

@@ -1,11 +1,13 @@
 """The programs under test: the release binary in front of a strict upstream, and the emulator."""
 
+import contextlib
 import hashlib
 import os
 import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,25 +32,51 @@ def environment(caller: Caller) -> dict[str, str]:
     }
 
 
+#: What holds the ports that were given: bound, so that nobody else gets them, and never listening, so that
+#: whoever sets SO_REUSEADDR can still listen there. Ours, tinyproxy and Prometheus do.
+HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD.append(held)
+    return held.getsockname()[1]
+
+
+def until(done: Callable[[], bool], what: str, within: float = 60):
+    end = time.monotonic() + within
+    while not done():
+        assert time.monotonic() < end, f"it takes more than {within} s until {what}"
+        time.sleep(0.05)
 
 
 def wait_for(port: int, process: subprocess.Popen):
-    for _ in range(200):
+    def listens() -> bool:
         assert process.poll() is None, f"it ended with {process.returncode}"
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("it did not listen")
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        return False
+
+    until(listens, f"it listens on {port}")
 
 
-def stop(process: subprocess.Popen):
-    process.terminate()
-    assert process.wait(10) == 0, "SIGTERM and a clean drain are 0"
+@contextlib.contextmanager
+def running(command: list, *ports: int, **options):
+    """The program, from when it listens on these ports to its clean end. It is gone afterwards, whatever failed."""
+    options.setdefault("stdout", subprocess.DEVNULL)
+    process = subprocess.Popen(command, **options)
+    try:
+        for port in ports:
+            wait_for(port, process)
+        yield process
+        process.terminate()
+        assert process.wait(60) == 0, "SIGTERM and a clean drain are 0"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -84,24 +112,16 @@ def proxy(tmp_path_factory, caller):
             target = "all"
             payload = "client-digest"
         """)
-        process = subprocess.Popen(
-            [BINARY, "run", "--config", folder / "t.toml"], env=environment(caller), stdout=subprocess.DEVNULL
-        )
-        wait_for(port, process)
-        yield port
-        stop(process)
+        with running([BINARY, "run", "--config", folder / "t.toml"], port, env=environment(caller)):
+            yield port
 
 
 @pytest.fixture(scope="session")
 def emulator(caller):
     """The URL of `countersign emulate`."""
     port = free_port()
-    process = subprocess.Popen(
-        [BINARY, "emulate", "--listen", f"127.0.0.1:{port}"], env=environment(caller), stdout=subprocess.DEVNULL
-    )
-    wait_for(port, process)
-    yield f"http://127.0.0.1:{port}"
-    stop(process)
+    with running([BINARY, "emulate", "--listen", f"127.0.0.1:{port}"], port, env=environment(caller)):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +158,5 @@ def operated(tmp_path_factory, caller, emulator):
         target = "function"
         api_keys = ["batch"]
     """)
-    process = subprocess.Popen(
-        [BINARY, "run", "--config", folder / "t.toml"], env=environment(caller), stdout=subprocess.DEVNULL
-    )
-    wait_for(port, process)
-    yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"
-    stop(process)
+    with running([BINARY, "run", "--config", folder / "t.toml"], port, admin, env=environment(caller)):
+        yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"

@@ -13,6 +13,7 @@ from upstream import Upstream
 def signs(folder: Path, agent: Agent, **variables: str):
     with agent, Upstream(agent.valid_caller) as upstream:
         with Program(folder, one_target(upstream.port), **variables) as program:
+            program.until(200)
             answer = program.get()
             assert answer.status_code == 200 and answer.json()["faults"] == [], answer.text
         secrets = [*agent.secrets(), *([agent.token] if agent.token else [])]

@@ -8,7 +8,7 @@ import pytest
 import requests
 import trustme
 
-from conftest import BINARY, environment, free_port, stop, wait_for
+from conftest import BINARY, environment, free_port, running, wait_for
 from upstream import Upstream
 
 #: A name that only the proxy resolves: what it reaches, nobody else can have reached.
@@ -28,10 +28,12 @@ def tinyproxy(tmp_path):
     )
     command = f"mount --bind {tmp_path}/hosts /etc/hosts && exec tinyproxy -d -c {tmp_path}/tinyproxy.conf"
     process = subprocess.Popen(["unshare", "-m", "sh", "-c", command], stdout=subprocess.DEVNULL)
-    wait_for(port, process)
-    yield port, tmp_path / "tinyproxy.log"
-    process.terminate()
-    process.wait(10)
+    try:
+        wait_for(port, process)
+        yield port, tmp_path / "tinyproxy.log"
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 @pytest.mark.parametrize("password, status", [("secret", 200), ("wrong", 502)])
@@ -57,10 +59,8 @@ def test_a_target_behind_a_proxy(tinyproxy, caller, tmp_path, password, status):
             target = "all"
         """)
         command = [BINARY, "run", "--config", tmp_path / "t.toml"]
-        process = subprocess.Popen(command, env=environment(caller), stdout=subprocess.PIPE, text=True)
-        wait_for(port, process)
-        answer = requests.get(f"http://127.0.0.1:{port}/a?b=c", timeout=10)
-        stop(process)
+        with running(command, port, env=environment(caller), stdout=subprocess.PIPE, text=True) as process:
+            answer = requests.get(f"http://127.0.0.1:{port}/a?b=c", timeout=10)
         assert answer.status_code == status, answer.text
         assert password not in process.stdout.read()
     if status == 200:

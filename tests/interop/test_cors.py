@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from program import Program
 
@@ -91,7 +91,9 @@ def pages(tmp_path, asked, caller):
         """  # noqa: E501
         variables = {"AWS_ACCESS_KEY_ID": caller.key, "AWS_SECRET_ACCESS_KEY": caller.secret}
         with Program(tmp_path, config, **variables) as program, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"], timeout=120_000
+            )
             opened = [browser.new_page() for _ in range(2)]
             for page, port in zip(opened, (ours, theirs)):
                 page.goto(f"http://localhost:{port}/")
@@ -144,8 +146,8 @@ def test_any_other_page_reaches_no_function(pages, asked):
     assert asked == []
     submit = """url => { const form = document.createElement("form");
                  form.method = "post"; form.action = url; document.body.append(form); form.submit(); }"""
-    with contextlib.suppress(Error), theirs.expect_navigation():
+    with contextlib.suppress(Error):  # the page that it was sent from goes away under it
         theirs.evaluate(submit, f"{program.url}/orders")
-    assert "origin_not_allowed" in theirs.content()
+    expect(theirs.locator("body")).to_contain_text("origin_not_allowed", timeout=30_000)
     # For the refusal that it shows, Chromium asks for an icon: a page of the proxy's own by then.
     assert [what for what in asked if what != "GET /favicon.ico"] == []

@@ -17,7 +17,7 @@ AWSCURL = Path(sys.executable).with_name("awscurl")
 def awscurl(caller, service, *arguments):
     command = [AWSCURL, "--service", service, "--region", caller.region, "--access_key", caller.key]
     command += ["--secret_key", caller.secret, "--security_token", caller.token, "--include", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def botocore_client(caller, service, method, url, body=None):

@@ -20,7 +20,7 @@ def inside(addresses: list[str], *command: str) -> subprocess.CompletedProcess:
     steps = [f"ip {family[':' in address]} addr add {address} dev lo" for address in addresses]
     script = " && ".join(["ip link set lo up", *steps, 'exec "$@"'])
     whole = ["unshare", "--net", "sh", "-c", script, "sh", *command]
-    return subprocess.run(whole, capture_output=True, text=True, timeout=60)
+    return subprocess.run(whole, capture_output=True, text=True, timeout=180)
 
 
 @functools.cache

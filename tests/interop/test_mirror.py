@@ -53,8 +53,8 @@ def test_one_that_says_nothing_is_given_up_after_thirty_seconds(tmp_path, caller
     with Upstream(caller) as upstream, socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         config = with_mirror(upstream.port, silent.getsockname()[1], "")
         with Program(tmp_path, config, **environment(caller)) as program, Load(program, rate=50) as load:
-            time.sleep(25)
-            assert counted(program, "failed") == 0 and counted(program, "dropped") > 500
-            until(program, "failed", 64)
+            time.sleep(20)
+            assert counted(program, "failed") == 0 and counted(program, "dropped") > 200
+            until(program, "failed", 64, within=20)
             assert "mirror_timeout" in program.line("a mirror did not answer")
-        assert load.faults == [] and len(upstream.arrived) == load.sent > 1000, load.faults[:5]
+        assert load.faults == [] and len(upstream.arrived) == load.sent > 500, load.faults[:5]

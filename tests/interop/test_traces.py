@@ -2,14 +2,13 @@
 
 import http.server
 import os
-import subprocess
 import threading
 
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from conftest import environment, free_port, stop, wait_for
+from conftest import environment, free_port, running
 
 #: The feature is off by default, so that this is another build than that of the other tests.
 BINARY = os.environ["COUNTERSIGN_OTLP"]
@@ -71,14 +70,13 @@ def test_one_request_is_one_trace_and_part_of_its_clients(tmp_path, caller, emul
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
         "OTEL_SERVICE_NAME": "orders-sidecar",
     }
-    process = subprocess.Popen([BINARY, "run", "--config", tmp_path / "t.toml"], env=variables, stdout=subprocess.DEVNULL)
-    wait_for(port, process)
-    answer = requests.post(
-        f"http://127.0.0.1:{port}/process?q=hush", data="hush", timeout=10,
-        headers={"traceparent": f"00-{TRACE}-{PARENT}-01", "content-type": "text/plain"},
-    )  # fmt: skip
-    assert answer.status_code == 200
-    stop(process)  # what is left is sent before the end
+    with running([BINARY, "run", "--config", tmp_path / "t.toml"], port, env=variables):
+        answer = requests.post(
+            f"http://127.0.0.1:{port}/process?q=hush", data="hush", timeout=10,
+            headers={"traceparent": f"00-{TRACE}-{PARENT}-01", "content-type": "text/plain"},
+        )  # fmt: skip
+        assert answer.status_code == 200
+    # What is left is sent before the end.
 
     assert {service for service, _ in collector.spans} == {"orders-sidecar"}
     spans = {span.name: span for _, span in collector.spans}

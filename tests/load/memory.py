@@ -36,6 +36,9 @@ MIRRORED_ANSWERS = 24 * MIB
 COMPARING = 48 * MIB
 LOG = 3 * MIB
 
+# Ports that nobody else is given meanwhile: bound and never listening, for countersign sets SO_REUSEADDR.
+HELD = []
+
 
 class Target:
     """Takes every request and answers with what `answer` says; holds all connections."""
@@ -145,8 +148,11 @@ mirror = {{ target = "beside" }}
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD.append(held)
+    return held.getsockname()[1]
 
 
 def until(done, what, patience=60):
