@@ -155,7 +155,7 @@ async fn run<S, B>(
     B::Error: Into<BoxError>,
 {
     let mut connection = std::pin::pin!(connection);
-    let stop = &client.0.stop;
+    let stop = client.stop();
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.closed() => {

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -104,7 +103,7 @@ impl ClientIo {
 
     /// Notes that bytes came: the first ones between requests begin a head.
     fn heard(&mut self) {
-        let begun = self.client.0.begun.load(Ordering::Relaxed);
+        let begun = self.client.begun();
         if !self.wait.head || self.wait.begun != begun {
             self.wait = Wait { since: Instant::now(), begun, head: true };
         }
@@ -144,7 +143,7 @@ impl ClientIo {
 
     /// When the wait for a head, or for the rest of one, is over.
     fn deadline(&mut self) -> Instant {
-        let begun = self.client.0.begun.load(Ordering::Relaxed);
+        let begun = self.client.begun();
         if self.wait.begun != begun {
             self.wait = Wait { since: self.client.last_ended(), begun, head: false };
         }
@@ -154,17 +153,14 @@ impl ClientIo {
 
     /// Whether bytes came that no request was made of: hyper has refused them.
     fn is_refused(&self) -> bool {
-        let client = &self.client.0;
-        self.wait.head
-            && self.client.is_between()
-            && self.wait.begun == client.begun.load(Ordering::Relaxed)
+        self.wait.head && self.client.is_between() && self.wait.begun == self.client.begun()
     }
 
     /// Whether the client may still be sending, and for how long that is heard.
     fn linger(&self) -> Option<Linger> {
-        match self.client.0.unread.load(Ordering::Relaxed) {
-            0 => self.is_refused().then_some(HEAD_LINGER),
-            _ => Some(BODY_LINGER),
+        match self.client.is_sending() {
+            true => Some(BODY_LINGER),
+            false => self.is_refused().then_some(HEAD_LINGER),
         }
     }
 
@@ -268,7 +264,7 @@ impl AsyncWrite for ClientIo {
         let this = &mut *self;
         if let Ending::NotYet = this.ending {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            this.client.0.shut.store(true, Ordering::Relaxed);
+            this.client.note_shut();
             let Some(linger) = this.linger() else { return Poll::Ready(Ok(())) };
             let until = Box::pin(tokio::time::sleep(linger.time));
             this.ending = Ending::Lingering { until, left: linger.bytes };
@@ -292,7 +288,7 @@ impl AsyncWrite for ClientIo {
 
 impl Drop for ClientIo {
     fn drop(&mut self) {
-        if self.client.0.reset.load(Ordering::Relaxed) {
+        if self.client.is_to_reset() {
             self.stream.end_with_reset();
         }
         self.client.has_ended();
