@@ -1,7 +1,6 @@
 //! Bodies against their schemas.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use super::{refused, request};
 use crate::lifecycle::{KEPT, SERVED};
