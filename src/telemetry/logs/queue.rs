@@ -92,11 +92,17 @@ impl Queue {
         loop {
             self.wait();
             std::thread::sleep(GATHER);
-            let lost = self.take(&mut taken);
+            self.take(&mut taken);
             let left = write_all(&mut out, &taken);
-            if !left.is_empty() {
-                self.lines().lost += left.iter().filter(|byte| **byte == b'\n').count() as u64;
-            }
+            let lost = match left {
+                [] => self.untold(),
+                // An output that takes none shall not be told so, each time in another line.
+                left => {
+                    let lines = left.iter().filter(|byte| **byte == b'\n').count();
+                    self.lines().lost += lines as u64;
+                    0
+                }
+            };
             taken.clear();
             taken.shrink_to(KEPT);
             if lost > 0 {
@@ -116,11 +122,16 @@ impl Queue {
         lines.writer = Writer::Woken;
     }
 
-    /// Takes the lines that wait; how many were lost since the last time.
-    fn take(&self, taken: &mut Vec<u8>) -> u64 {
+    /// Takes the lines that wait.
+    fn take(&self, taken: &mut Vec<u8>) {
         let mut lines = self.lines();
         mem::swap(&mut lines.waiting, taken);
         lines.writer = Writer::Writes;
+    }
+
+    /// How many lines were lost that the log has not told; from now on it has.
+    fn untold(&self) -> u64 {
+        let mut lines = self.lines();
         let lost = lines.lost;
         lost - mem::replace(&mut lines.told, lost)
     }
@@ -138,7 +149,14 @@ fn write_all<'b>(out: &mut impl Write, mut bytes: &'b [u8]) -> &'b [u8] {
             Err(_) => return bytes,
         }
     }
-    let _ = out.flush(); // its next write tells
+    // Standard output keeps the end of a line that was not taken whole, until it is flushed.
+    while let Err(error) = out.flush() {
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+            _ => break, // its next write tells
+        }
+    }
     bytes
 }
 
@@ -235,6 +253,30 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// Takes nothing any more.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_broken_output_is_left_alone_until_there_is_another_line() {
+        let queue = Queue::to(Broken).unwrap();
+        for line in 1..3 {
+            queue.push(b"a line\n");
+            queue.flush(LIMIT);
+            assert_eq!(queue.lines().writer, Writer::Rests);
+            assert_eq!((queue.lost(), queue.lines().told), (line, 0));
         }
     }
 
