@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::cli::arguments::Demo;
 use crate::cli::serve::Live;
-use crate::cli::{Environment, Exit, complain, emulate, print, refuse, serve, tell};
+use crate::cli::{Environment, Exit, complain, emulate, refuse, serve, tell};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::config::load::{Flags, Inputs, load};
@@ -58,8 +58,7 @@ async fn demonstrate(listen: SocketAddr, wrong_secret: Option<Secret>) -> Exit {
     let inherited = Inherited::nothing();
     let live = Live { clock, inherited, reread: None, extension: None };
     let announce = |app: &App| {
-        logs::flush(); // in the order in which it happened
-        print(banner(app, address));
+        let _ = logs::print(&banner(app, address)); // a reader that went away is no failure
     };
     let exit = serve::serve(config, stores, live, announce).await;
     ended.cancel();

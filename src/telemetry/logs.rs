@@ -2,7 +2,7 @@
 
 mod queue;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ impl Sink {
     }
 }
 
-impl io::Write for Sink {
+impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
             Self::Queue(queue) => queue.push(line),
@@ -155,8 +155,23 @@ impl io::Write for Sink {
     }
 }
 
+/// Prints a text after the lines so far. Like them, it waits for no reader.
+pub fn print(text: &str) -> io::Result<()> {
+    match QUEUE.get() {
+        Some(queue) => {
+            queue.push(text.as_bytes());
+            Ok(())
+        }
+        None => {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        }
+    }
+}
+
 /// Waits until the lines so far are written, for a second at most: to be called before the process
-/// ends, or prints by itself.
+/// ends.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(Duration::from_secs(1));
