@@ -253,11 +253,12 @@ impl Store {
                         pause
                     }
                     Err(failure) if under_way.is_some() => {
-                        self.failed(failure);
+                        self.note(failure);
                         Duration::ZERO
                     }
                     Err(failure) => {
-                        self.failed(failure);
+                        self.0.failed.fetch_add(1, Ordering::Relaxed);
+                        self.note(failure);
                         let pause = back_off.mul_f64(0.75 + fastrand::f64() * 0.25);
                         back_off = (back_off * 2).min(LAST_BACK_OFF);
                         pause
@@ -343,7 +344,8 @@ impl Store {
         }
     }
 
-    fn failed(&self, failure: Failure) {
+    /// Notes why there is nothing new: a load has failed, or takes long.
+    fn note(&self, failure: Failure) {
         let kept = self.0.current.load().is_some();
         let known = self.failure().as_deref() == Some(&failure);
         if known {
@@ -358,7 +360,6 @@ impl Store {
         }
         let failed = Failed { why: Arc::new(failure), at: self.0.clock.now() };
         self.0.failure.store(Some(Arc::new(failed)));
-        self.0.failed.fetch_add(1, Ordering::Relaxed);
         self.0.loads.send_modify(|count| *count += 1);
     }
 

@@ -70,7 +70,9 @@ async fn a_program_that_takes_long_is_waited_for_and_not_started_beside_itself()
     assert!(failure.message.contains("nothing within 20s"), "{}", failure.message);
     bench.pass(80).await;
     assert_eq!((bench.key_at_once().await.as_str(), bench.source.loads()), ("AKIA1", 1));
-    assert!(bench.store.status().failure.is_none());
+    let status = bench.store.status();
+    assert_eq!((status.succeeded, status.failed), (1, 0), "it took long, and has not failed");
+    assert!(status.failure.is_none());
 }
 
 #[tokio::test(start_paused = true)]
