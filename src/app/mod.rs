@@ -1,6 +1,7 @@
 //! The running program: listeners, proxy and refreshers, built from a configuration, read anew
 //! where it changes ([`reload`]), and ended in order.
 
+mod beside;
 pub mod extension;
 mod refresh;
 pub mod reload;

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
+use crate::app::beside::beside;
 use crate::app::refresh::Refreshers;
 use crate::app::{systemd, watch};
 use crate::clock::Clock;
@@ -69,7 +70,12 @@ impl Reloader {
                 () = tokio::time::sleep(TRY_AGAIN), if refused.is_some() => {}
             }
             seen = watch::look(&seen).await; // what changes from here on is a reason again
-            let read = self.read().await;
+            let Some(read) = self.read().await else {
+                if !matches!(refused, Some(Refused::Unread)) {
+                    refused = self.reload(Err(Refused::Unread)).await.err();
+                }
+                continue;
+            };
             let (read, is_told) = match &refused {
                 Some(refused) => refused.compare(read).await,
                 None => (read, false),
@@ -77,7 +83,7 @@ impl Reloader {
             if is_told {
                 continue;
             }
-            refused = self.reload(read).await.err();
+            refused = self.reload(read.map_err(Refused::Wrong)).await.err();
             if refused.is_none() {
                 seen.clone_from(&self.proxy.config().files);
             }
@@ -85,7 +91,7 @@ impl Reloader {
     }
 
     /// Serves what was read, or tells why not.
-    async fn reload(&mut self, read: Result<Config, Problems>) -> Result<(), Refused> {
+    async fn reload(&mut self, read: Result<Config, Refused>) -> Result<(), Refused> {
         systemd::reloading();
         let reloaded = match read {
             Ok(config) if config.files.is_empty() && self.proxy.config().files.is_empty() => {
@@ -93,7 +99,7 @@ impl Reloader {
                 Ok(())
             }
             Ok(config) => self.take(config).await.map_err(Refused::Setup),
-            Err(problems) => Err(Refused::Wrong(problems)),
+            Err(refused) => Err(refused),
         };
         let result = match &reloaded {
             Ok(()) => metrics::Reload::Success,
@@ -107,12 +113,10 @@ impl Reloader {
         reloaded
     }
 
-    async fn read(&self) -> Result<Config, Problems> {
+    /// What the file says now; none where it cannot be read.
+    async fn read(&self) -> Option<Result<Config, Problems>> {
         let inputs = self.reload.inputs.clone();
-        match tokio::task::spawn_blocking(move || load(&inputs)).await {
-            Ok(loaded) => loaded,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        beside(move || load(&inputs)).await
     }
 
     /// Serves a configuration from now on.
@@ -142,15 +146,14 @@ impl Reloader {
     async fn follow(&mut self, config: &Arc<Config>, before: &Config) -> Result<(), SetupError> {
         let same_way = config.upstream == before.upstream
             && config.timeouts.connect == before.timeouts.connect;
-        let environment = &self.reload.inputs.environment;
-        let (stores, clients) = if same_way {
-            (self.stores.renewed(config, environment, &self.clock)?, None)
+        let clients = if same_way {
+            None
         } else {
-            // STS and SSO are reached the same way as targets are.
-            let stores = Stores::new(config, environment, &self.clock)?;
             let clients = Clients::new(config)?.counted(self.metrics.connections_opened());
-            (stores, Some(clients.bounded_with(&self.clients)))
+            Some(clients.bounded_with(&self.clients))
         };
+        let environment = &self.reload.inputs.environment;
+        let stores = self.stores.renewed(config, environment, &self.clock)?;
         self.refreshers.add(&stores);
         stores.await_first(FIRST_CREDENTIALS).await;
         self.proxy.serve_anew(Arc::clone(config), &stores, clients.as_ref());
@@ -170,6 +173,8 @@ enum Refused {
     Wrong(Problems),
     /// Targets cannot be reached as it says.
     Setup(SetupError),
+    /// There is no thread to read it on.
+    Unread,
 }
 
 impl Refused {
@@ -186,7 +191,8 @@ impl Refused {
                     let same = Clients::new(&config).is_err_and(|now| now.to_string() == told);
                     (Ok(config), same)
                 };
-                tokio::task::spawn_blocking(try_it).await.expect("it reads files and nothing more")
+                let none = || (Err(Problems(Vec::new())), true); // it is tried again
+                beside(try_it).await.unwrap_or_else(none)
             }
             (_, read) => (read, false),
         }
@@ -200,6 +206,11 @@ impl Refused {
                 let error = error as &dyn std::error::Error;
                 let hint = "look at `ca_file`, `roots` and `proxy` of `[upstream]`";
                 tracing::error!(error, hint, "TLS cannot be set up for the new configuration");
+                &[]
+            }
+            Self::Unread => {
+                let hint = "allow the process more threads; it is tried again meanwhile";
+                tracing::error!(hint, "the configuration is not read: the system starts no thread");
                 &[]
             }
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::app::beside::beside;
 use crate::config::SourceFile;
 
 /// How often the files are looked at.
@@ -34,9 +35,9 @@ pub(super) async fn changed(seen: &[SourceFile]) {
 
 /// The files as they are now.
 pub(super) async fn look(files: &[SourceFile]) -> Vec<SourceFile> {
-    let files = files.to_vec();
-    let read = move || files.iter().map(SourceFile::look).collect();
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    let same = files.to_vec();
+    let read = move || same.iter().map(SourceFile::look).collect();
+    beside(read).await.unwrap_or_else(|| files.to_vec()) // it is looked at again
 }
 
 #[cfg(test)]

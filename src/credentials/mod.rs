@@ -9,6 +9,7 @@ pub mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,8 @@ pub struct Stores {
     of_targets: Arc<Vec<(CredentialsSource, Store)>>,
     /// What roles are assumed with, where no target signs with it.
     bases: Arc<Vec<(CredentialsSource, Store)>>,
+    /// How the sources open connections; none where they open none.
+    way: Option<watch::Sender<Connector>>,
 }
 
 impl Stores {
@@ -41,14 +44,12 @@ impl Stores {
         environment: &[(String, String)],
         clock: &Clock,
     ) -> Result<Self, SetupError> {
-        Self { of_targets: Arc::default(), bases: Arc::default() }.renewed(
-            config,
-            environment,
-            clock,
-        )
+        let none = Self { of_targets: Arc::default(), bases: Arc::default(), way: None };
+        none.renewed(config, environment, clock)
     }
 
-    /// The stores of another configuration; a source that was there keeps its store.
+    /// The stores of another configuration; a source that was there keeps its store, with what is in
+    /// it, and is reached as this configuration says from now on.
     ///
     /// # Errors
     ///
@@ -60,11 +61,13 @@ impl Stores {
         clock: &Clock,
     ) -> Result<Self, SetupError> {
         let connector = Connector::new(config)?;
+        let way = self.way.clone().unwrap_or_else(|| watch::Sender::new(connector.clone()));
+        way.send_replace(connector);
         let environment = Environment::of(environment);
         let sdk = |target: &Target| Sdk {
             profile: target.credentials.profile.clone(),
             region: target.scope.region.clone(),
-            connector: connector.clone(),
+            way: way.subscribe(),
         };
         // Without a role: with what a target signs, or with what its role is assumed.
         let base = |target: &Target| {
@@ -98,7 +101,7 @@ impl Stores {
             });
             of_targets.push((source.clone(), store));
         }
-        Ok(Self { of_targets: Arc::new(of_targets), bases: Arc::new(bases) })
+        Ok(Self { of_targets: Arc::new(of_targets), bases: Arc::new(bases), way: Some(way) })
     }
 
     /// Every source of `config` gives these credentials.
@@ -119,7 +122,7 @@ impl Stores {
                 stores.push((of.clone(), Store::new(source(of), clock.clone())));
             }
         }
-        Self { of_targets: Arc::new(stores), bases: Arc::default() }
+        Self { of_targets: Arc::new(stores), bases: Arc::default(), way: None }
     }
 
     /// The store of a source; none where no target of the configuration named it.

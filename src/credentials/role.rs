@@ -44,7 +44,12 @@ impl Source for AssumedRole {
 
     /// The base is back: without this, two back-offs would add up.
     fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.base.recovered())
+        Box::pin(async {
+            tokio::select! {
+                () = self.base.recovered() => {}
+                () = self.sdk.way_changes() => {}
+            }
+        })
     }
 }
 

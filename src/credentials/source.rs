@@ -15,6 +15,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use tokio::sync::watch;
 use tower::BoxError;
 
 use crate::credentials::failure::Failure;
@@ -117,6 +118,10 @@ impl Source for Chain {
         self.environment.files().any(|file| text(file).lines().any(says)) // of whichever profile
     }
 
+    fn encouraged(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.sdk.way_changes())
+    }
+
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
             let asked = match &self.sdk.profile {
@@ -140,7 +145,7 @@ impl Chain {
     async fn ask_profile(&self, profile: &str) -> Result<Loaded, BoxError> {
         let config = self.sdk.loader().no_credentials().load().await;
         let settings = ProviderConfig::without_region()
-            .with_http_client(sdk_client(self.sdk.connector.clone()))
+            .with_http_client(sdk_client(self.sdk.connector()))
             .with_region(config.region().cloned())
             .with_use_fips(config.use_fips())
             .with_use_dual_stack(config.use_dual_stack())
@@ -160,10 +165,24 @@ pub(super) struct Sdk {
     pub(super) profile: Option<String>,
     /// The region whose STS is asked where neither environment nor profile names one.
     pub(super) region: String,
-    pub(super) connector: Connector,
+    /// How connections are opened; a reload may change it.
+    pub(super) way: watch::Receiver<Connector>,
 }
 
 impl Sdk {
+    fn connector(&self) -> Connector {
+        self.way.borrow().clone()
+    }
+
+    /// Ends when connections are opened in another way.
+    pub(super) async fn way_changes(&self) {
+        let mut way = self.way.clone();
+        way.mark_unchanged();
+        if way.changed().await.is_err() {
+            std::future::pending().await // nobody is left to change it
+        }
+    }
+
     /// Built for each load: the SDK reads files once for each of these.
     pub(super) fn loader(&self) -> ConfigLoader {
         let mut of_profile = ProfileFileRegionProvider::builder();
@@ -176,9 +195,8 @@ impl Sdk {
         // A version of its own name, so that an update of the SDK changes nothing by itself.
         #[allow(deprecated)]
         let version = BehaviorVersion::v2026_01_12();
-        let loader = aws_config::defaults(version)
-            .http_client(sdk_client(self.connector.clone()))
-            .region(region);
+        let loader =
+            aws_config::defaults(version).http_client(sdk_client(self.connector())).region(region);
         match &self.profile {
             Some(profile) => loader.profile_name(profile),
             None => loader,

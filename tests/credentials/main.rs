@@ -5,6 +5,7 @@
 mod chain;
 mod failures;
 mod refresh;
+mod reload;
 mod roles;
 mod support;
 mod targets;

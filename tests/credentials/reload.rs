@@ -1,0 +1,80 @@
+//! What a reload leaves to the sources that stay the same, though targets are reached in another way
+//! from then on.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::*;
+
+const SERVED: &str = "the configuration was read again and is served from now on";
+
+/// Puts another `[upstream]` into the file, and waits until it is served.
+fn reach_otherwise(running: &Running, upstream: &str) {
+    let (file, new) =
+        (running.home.path().join("countersign.toml"), running.home.path().join("new"));
+    let text = fs::read_to_string(&file).unwrap();
+    let rest = text.lines().filter(|line| !line.starts_with("upstream"));
+    let rest: Vec<&str> = rest.collect();
+    fs::write(&new, format!("upstream = {{ {upstream} }}\n{}\n", rest.join("\n"))).unwrap();
+    fs::rename(&new, &file).unwrap();
+    running.output.wait_for(SERVED);
+}
+
+#[test]
+fn credentials_are_kept_where_their_source_is_down() {
+    let asked = AtomicUsize::new(0);
+    let agent = Stub::start("127.0.0.1:0", move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => (200, given(KEY)),
+        _ => (500, "down".into()),
+    });
+    let running = Setup::new().with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent.url()).start();
+    assert_eq!(running.get("/before").0, 200);
+    reach_otherwise(&running, "idle = \"5s\"");
+    assert_eq!((running.get("/after").0, running.admin("/readyz")), (200, 200));
+    assert_eq!(agent.arrived().len(), 1);
+    running.stop();
+}
+
+#[test]
+fn a_program_that_takes_long_is_not_started_beside_itself() {
+    let setup = Setup::new();
+    let program = format!("echo >> {}; sleep 15", setup.path("started"));
+    let setup = setup.file("program", &program);
+    let process = format!("[default]\ncredential_process = sh {}\n", setup.path("program"));
+    let running = setup.file(".aws/config", &process).start();
+    let started = || fs::read_to_string(running.home.path().join("started")).unwrap_or_default();
+    while started().is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    reach_otherwise(&running, "idle = \"5s\"");
+    assert_eq!(started().lines().count(), 1);
+    running.stop();
+}
+
+#[test]
+fn sources_are_reached_in_the_other_way_too() {
+    let proxies = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let by = |proxy: &TcpListener| format!("proxy = \"http://{}\"", proxy.local_addr().unwrap());
+    let asked_for = |proxy: &TcpListener| {
+        let mut line = String::new();
+        BufReader::new(proxy.accept().unwrap().0).read_line(&mut line).unwrap();
+        line
+    };
+    let setup = Setup::new().with_keys();
+    let role = "credentials.assume_role.arn = \"arn:aws:iam::111122223333:role/one\"\n";
+    let config = format!("upstream = {{ {} }}\n{role}{}", by(&proxies[0]), setup.config);
+    let running = Setup { config, ..setup }.start();
+    let connect = "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1\r\n";
+    assert_eq!(asked_for(&proxies[0]), connect);
+    thread::scope(|scope| {
+        scope.spawn(|| while asked_for(&proxies[0]) == connect {}); // until one comes that is no client
+        reach_otherwise(&running, &by(&proxies[1]));
+        assert_eq!(asked_for(&proxies[1]), connect);
+        drop(std::net::TcpStream::connect(proxies[0].local_addr().unwrap()));
+    });
+    running.stop();
+}
