@@ -49,18 +49,20 @@ enum Asked {
 /// A preflight that is answered here: the index of the route that it asks about, and the answer.
 ///
 /// None also where a route names OPTIONS and has no `cors`: its function answers preflights.
+///
+/// # Errors
+///
+/// Where no route takes the method that it asks about, but a route with another one would let the
+/// page in: its origin is not what is wrong.
 pub(super) fn preflight(
     config: &Config,
     request: &Parts,
     host: Option<&str>,
-) -> Option<(usize, Shared)> {
-    if request.method != Method::OPTIONS || !request.headers.contains_key(ORIGIN) {
-        return None;
-    }
-    let wanted = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    let wanted = Method::from_bytes(wanted.as_bytes()).ok()?;
+) -> Result<Option<(usize, Shared)>, Rejection> {
+    let Some(wanted) = wanted(request) else { return Ok(None) };
     let path = normalise_path(request.uri.path());
-    let route = |method| match config.routes.find(Key { host, method, path: &path }) {
+    let find = |method| config.routes.find(Key { host, method, path: &path });
+    let route = |method| match find(method) {
         Found::Route(index, _) => match config.routes.taker(index) {
             Taker::Sends(route) => Some((index, route)),
             Taker::Rejects(_) => None,
@@ -71,10 +73,28 @@ pub(super) fn preflight(
         own.cors.is_none() && own.matches.methods.contains(&Method::OPTIONS)
     };
     if route(&request.method).is_some_and(keeps) {
+        return Ok(None);
+    }
+    if let Found::MethodNotAllowed(methods) = find(&wanted) {
+        let mut others = methods.iter().filter_map(route);
+        let is_known = others.any(|(_, other)| {
+            other.cors.as_ref().is_some_and(|cors| allowed(cors, &request.headers).is_some())
+        });
+        return if is_known { Err(Rejection::MethodNotAllowed(methods)) } else { Ok(None) };
+    }
+    let shared = route(&wanted).and_then(|(index, route)| {
+        Some((index, Shared::of(route, &request.headers, Asked::Preflight)?))
+    });
+    Ok(shared)
+}
+
+/// The method that a preflight asks about; none where it is none.
+fn wanted(request: &Parts) -> Option<Method> {
+    if request.method != Method::OPTIONS || !request.headers.contains_key(ORIGIN) {
         return None;
     }
-    let (index, route) = route(&wanted)?;
-    Some((index, Shared::of(route, &request.headers, Asked::Preflight)?))
+    let wanted = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    Method::from_bytes(wanted.as_bytes()).ok()
 }
 
 /// What the answer to a request of this route says; none where the route has no `cors`.

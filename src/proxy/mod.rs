@@ -175,7 +175,7 @@ impl Proxy {
         let (peer, config) = (client.peer(), &served.config);
         let Admitted { host, refusal } =
             guard::admit(&config.guard, request, peer, &self.via.token)?;
-        if let Some((index, answer)) = cors::preflight(config, request, host.as_deref()) {
+        if let Some((index, answer)) = cors::preflight(config, request, host.as_deref())? {
             record.routed(index);
             *cors = Some(answer);
             return Err(Rejection::Preflight);

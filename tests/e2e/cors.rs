@@ -308,3 +308,17 @@ async fn a_route_that_names_options_answers_preflights_itself() {
     client.send(preflight("/orders", APP, "POST")).await;
     assert_eq!(client.head().await.status(), 204);
 }
+
+#[tokio::test]
+async fn a_preflight_about_a_method_that_is_not_there_hears_that_and_not_of_its_origin() {
+    let target = Target::bind().await;
+    let route = "path = \"/orders\"\nmethods = [\"GET\"]\ncors = { origins = [\"https://app.example.com\"] }";
+    let proxy = Setup::to(target.address()).route(route).start().await;
+    let answer = proxy.ask(preflight("/orders", APP, "POST")).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(answer.head.text("allow").unwrap(), "GET");
+    assert_eq!(allows(&answer), [] as [&str; 0]);
+    let answer = proxy.ask(preflight("/orders", EVIL, "POST")).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (403, "origin_not_allowed"));
+    assert!(target.is_untouched().await);
+}
