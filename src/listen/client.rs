@@ -128,6 +128,11 @@ impl Client {
         self.0.peer
     }
 
+    /// Whether what is under way is cut off, for its listener ends.
+    pub fn is_cut_off(&self) -> bool {
+        self.0.stop.is_cutting()
+    }
+
     /// Ends the connection with a reset once it is dropped: where the end of the connection is
     /// the end of the answer (HTTP/1.0), a clean end would make a cut answer look whole.
     pub fn reset(&self) {

@@ -41,6 +41,10 @@ impl Stop {
         self.0.cut_off.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_cutting(&self) -> bool {
+        self.0.cutting.is_cancelled()
+    }
+
     pub(super) fn is_announced(&self) -> bool {
         self.0.announced.load(Ordering::Relaxed)
     }

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tracing::Span;
 
 use crate::config::{ApiKey, Config, Logged, LoggedPath, Route, Taker, Target};
+use crate::listen::Client;
 use crate::proxy::limit::Full;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::trace::{Trace, TraceId};
@@ -56,6 +57,7 @@ impl Observer {
 #[derive(Debug)]
 pub(super) struct Record {
     observer: Arc<Observer>,
+    client: Client,
     pub(super) span: Span,
     arrived: Instant,
     method: Method,
@@ -92,6 +94,12 @@ const CLIENT_CLOSED: End = End {
     proxy_error: None,
     remedy: Some("the client left first: look at its own time-out"),
 };
+/// The process ended before the answer did.
+const CUT_OFF: End = End {
+    reason: Some("shutdown"),
+    proxy_error: None,
+    remedy: Some("it was cut off when countersign stopped: `shutdown.grace` is what it has"),
+};
 /// The target broke off after the head.
 const RESPONSE_INCOMPLETE: End = End {
     reason: Some("response_incomplete"),
@@ -101,10 +109,11 @@ const RESPONSE_INCOMPLETE: End = End {
 
 impl Record {
     /// A request has arrived.
-    pub(super) fn open(observer: &Arc<Observer>, request: &Parts) -> Self {
+    pub(super) fn open(observer: &Arc<Observer>, request: &Parts, client: &Client) -> Self {
         let logged = observer.config.access_log.log != Logged::Off;
         Self {
             observer: Arc::clone(observer),
+            client: client.clone(),
             span: traces::request(&request.method, &request.headers),
             arrived: Instant::now(),
             method: request.method.clone(),
@@ -316,6 +325,8 @@ impl Drop for Record {
         }
         if std::thread::panicking() {
             self.panicked();
+        } else if self.end.reason == CLIENT_CLOSED.reason && self.client.is_cut_off() {
+            self.end = CUT_OFF;
         }
         let status = self.status.map(|status| status.as_u16());
         traces::ended(&self.span, status, self.end.reason);

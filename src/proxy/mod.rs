@@ -135,7 +135,7 @@ impl Proxy {
         let (mut request, body) = request.into_parts();
         let mut exchange = Exchange {
             body: Inbound::new(&request, body),
-            record: Box::new(Record::open(&served.observer, &request)),
+            record: Box::new(Record::open(&served.observer, &request, &client)),
             client,
             permit: None,
             cors: None,

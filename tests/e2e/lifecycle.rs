@@ -82,7 +82,9 @@ async fn cuts_off_and_counts_what_takes_longer_than_the_grace() {
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut answer looked whole");
     assert!(unanswered.closes().await);
     assert_eq!(process.says("requests under way were cut off").await["requests"], 2);
-    assert_eq!(process.ended().await.0, Some(1));
+    let (code, output) = process.ended().await;
+    assert_eq!(code, Some(1));
+    assert_eq!(output.matches("\"reason\":\"shutdown\"").count(), 2, "{output}");
 }
 
 #[tokio::test]
