@@ -81,6 +81,22 @@ fn warns_of_other_unknown_variables() {
 }
 
 #[test]
+fn warns_of_a_target_that_only_a_variable_names() {
+    let (name, url) = ("ORDER", "https://id.lambda-url.us-east-1.on.aws");
+    let file = format!(
+        "[targets.orders]\nurl = \"{url}\"\n[targets.spare]\nurl = \"{url}\"\n[[routes]]\ntarget = \"orders\"\n"
+    );
+    let warned = |name: &str| {
+        let config = loaded(&file, &[(&format!("COUNTERSIGN_TARGETS__{name}__URL"), url)]);
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = "COUNTERSIGN_TARGETS__ORDER__URL: `targets.order`: no route sends to this target\n  hint: did you mean `orders`?";
+    assert_eq!(warned(name), [told]);
+    assert_eq!(warned("ORDERS"), [] as [&str; 0]);
+    assert_eq!(warned("SPARE"), [] as [&str; 0], "the file has it as well");
+}
+
+#[test]
 fn flags_win_over_variables_over_the_file_over_defaults() {
     let file = &format!("workers = 2\nlog = \"warn\"\nadmin = false\n{FILE}");
     assert_eq!(loaded(FILE, &[]).workers, 1);

@@ -143,6 +143,11 @@ impl<'a> Entry<'a> {
         self.notes.warning(self.path.clone(), wrong);
     }
 
+    /// Whether a variable brought it, and no file.
+    pub(super) fn is_of_environment(&self) -> bool {
+        self.notes.origins.is_environment(&self.path)
+    }
+
     fn mistyped<T>(&self, expected: &str) -> Option<T> {
         // A string is not repeated: it may be a password.
         let found = match self.value {

@@ -22,6 +22,8 @@ pub(super) struct Targets<'a> {
     credentials: CredentialsSource,
     /// A target that has a problem is here without a value: its name is known all the same.
     named: BTreeMap<String, Option<Arc<Target>>>,
+    /// Those that variables alone have brought, and that nothing has named yet.
+    strays: RefCell<BTreeMap<String, Entry<'a>>>,
     nameless: RefCell<Vec<(String, Option<Arc<Target>>)>>,
     /// What the flags say of a nameless target.
     service: Option<String>,
@@ -38,12 +40,13 @@ struct Written {
     max_in_flight: Option<usize>,
 }
 
-pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targets<'a> {
+pub(super) fn targets<'a>(reader: &Reader<'a>, around: &'a Surroundings) -> Targets<'a> {
     let credentials = reader.table("credentials").map(|table| source(&table)).unwrap_or_default();
     let mut targets = Targets {
         around,
         credentials,
         named: BTreeMap::new(),
+        strays: RefCell::default(),
         nameless: RefCell::default(),
         service: None,
         region: None,
@@ -63,6 +66,9 @@ pub(super) fn targets<'a>(reader: &Reader<'_>, around: &'a Surroundings) -> Targ
     let Some(table) = reader.table("targets") else { return targets };
     for (name, entry) in table.named() {
         let target = entry.table().and_then(|table| targets.read(&name, &table));
+        if entry.is_of_environment() && !one_target {
+            targets.strays.borrow_mut().insert(name.clone(), entry);
+        }
         targets.named.insert(name, target.map(Arc::new));
     }
     targets
@@ -113,6 +119,7 @@ impl Targets<'_> {
     pub(super) fn of(&self, entry: &Entry<'_>) -> Option<Arc<Target>> {
         let text = entry.string("a target's name, or a URL")?;
         if !text.contains("://") {
+            self.strays.borrow_mut().remove(&text);
             return match self.named.get(&text) {
                 Some(target) => target.clone(),
                 None => {
@@ -148,8 +155,17 @@ impl Targets<'_> {
         Wrong::new(format!("there is no target `{name}`"), hint)
     }
 
-    /// Every target, named ones first.
+    /// Every target, named ones first. One of a variable that nothing sends to is told: it was to
+    /// change another one, and its name is wrong.
     pub(super) fn all(&self) -> Vec<Arc<Target>> {
+        for (name, entry) in self.strays.take() {
+            let others = self.named.keys().filter(|other| **other != name);
+            let hint = match nearest(&name, others.map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("write `target = \"{name}\"` in a route, or unset the variable"),
+            };
+            entry.warning(Wrong::new("no route sends to this target", hint));
+        }
         let nameless = self.nameless.borrow();
         let named = self.named.values().flatten();
         named.chain(nameless.iter().filter_map(|(_, target)| target.as_ref())).cloned().collect()
