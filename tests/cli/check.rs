@@ -45,8 +45,8 @@ fn connect_tries_everything_and_invokes_nothing() {
     let ran = connect(&format!("http://{address}"), &sts);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let table = table(&ran);
-    assert_eq!(table[0], "t  credentials  ok      they do not say until when");
-    assert_eq!(table[1], "t  DNS          ok      it is an address");
+    assert_eq!(table[0], "t  credentials  ok      no expiry");
+    assert_eq!(table[1], "t  DNS          ok      an IP address: nothing to look up");
     assert!(table[2].starts_with(&format!("t  TCP, TLS     ok      {address} in ")), "{table:?}");
     assert!(
         table[3].starts_with("t  clock        ok      ") && table[3].ends_with(&judge),

@@ -90,7 +90,7 @@ async fn credentials(store: Option<Store>) -> Found {
                 Some(expires) => {
                     Found::ok(format!("valid until {}", httpdate::fmt_http_date(expires)))
                 }
-                None => Found::ok("they do not say until when"),
+                None => Found::ok("no expiry"),
             },
         },
         Err(unavailable) => {
@@ -107,7 +107,7 @@ async fn reach(connector: Connector, target: &Target) -> (Found, Found) {
         return (Found::unknown("not tried"), Found::unknown("not tried"));
     };
     let address = match target.authority.host().trim_start_matches('[').trim_end_matches(']') {
-        host if host.parse::<IpAddr>().is_ok() => "it is an address",
+        host if host.parse::<IpAddr>().is_ok() => "an IP address: nothing to look up",
         _ => "it has an address",
     };
     let began = Instant::now();
