@@ -1,6 +1,6 @@
 //! The connector: TCP or a tunnel, TLS on it where the scheme says so, all within one deadline.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -77,7 +77,9 @@ impl Connector {
         let unready = |error: hyper::Error| ConnectError::Other(error.into());
         let shaking = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(stream).await;
         let (mut sender, connection) = shaking.map_err(unready)?;
+        let driven = written.clone();
         let task = tokio::spawn(async move {
+            driven.is_driven_by(&poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
             if let Err(error) = connection.await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
             }

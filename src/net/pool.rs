@@ -72,22 +72,28 @@ pub(super) struct Connection<B> {
 
 /// How long a target that has answered may take nothing of what is left of the request.
 const STALL: Duration = Duration::from_secs(30);
+/// How often it is looked whether the rest has left. Where the last of a request leaves after its
+/// answer was read, hyper knows that, and says so when its task is woken the next time.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl<B> Connection<B> {
     /// Waits for what is left of an exchange after its answer, which is hyper's to read or to write:
     /// whether it has come to its end. Where the target takes nothing for so long, nothing else would
     /// give it up: no bytes are awaited, of the target or of the client.
     async fn comes_to_rest(&mut self, stall: Duration) -> bool {
+        let (mut stuck, mut since) = (None, Instant::now());
         loop {
-            let before = self.written.stuck_at();
-            match timeout(stall, self.sender.ready()).await {
-                Ok(ready) => return ready.is_ok(),
-                Err(_elapsed) if before.is_some() && before == self.written.stuck_at() => {
-                    self.task.abort();
-                    return false;
-                }
-                Err(_elapsed) => {}
+            if let Ok(ready) = timeout(LOOK.min(stall), self.sender.ready()).await {
+                return ready.is_ok();
             }
+            let now = self.written.stuck_at();
+            if now.is_none() || now != stuck {
+                (stuck, since) = (now, Instant::now());
+            } else if since.elapsed() >= stall {
+                self.task.abort();
+                return false;
+            }
+            self.written.nudge();
         }
     }
 }

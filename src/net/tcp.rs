@@ -3,9 +3,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -28,6 +28,8 @@ struct Progress {
     bytes: AtomicU64,
     /// Whether the kernel has taken nothing of the last write.
     is_stuck: AtomicBool,
+    /// Wakes who reads and writes.
+    driver: OnceLock<Waker>,
 }
 
 impl Written {
@@ -39,6 +41,18 @@ impl Written {
     /// How many, where there are more that the kernel does not take.
     pub(super) fn stuck_at(&self) -> Option<u64> {
         self.0.is_stuck.load(Ordering::Relaxed).then(|| self.bytes())
+    }
+
+    /// The task that does it, which stays the same.
+    pub(super) fn is_driven_by(&self, driver: &Waker) {
+        let _ = self.0.driver.set(driver.clone());
+    }
+
+    /// Has that task look whether there is anything to do.
+    pub(super) fn nudge(&self) {
+        if let Some(driver) = self.0.driver.get() {
+            driver.wake_by_ref();
+        }
     }
 
     /// One task at a time writes to a connection.
