@@ -14,6 +14,9 @@ mkdir -p "$out/man" "$out/completions"
 for verb in $("$program" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]\+\) .*/\1/p'); do
     [ "$verb" = help ] || "$program" man "$verb" >"$out/man/countersign-$verb.1"
 done
+for kind in openapi sam; do
+    "$program" man "import-$kind" >"$out/man/countersign-import-$kind.1"
+done
 gzip -9n "$out"/man/*
 "$program" completions bash >"$out/completions/countersign.bash"
 "$program" completions zsh >"$out/completions/_countersign"

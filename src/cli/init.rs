@@ -24,6 +24,7 @@ pub(super) fn run(arguments: &Init) -> Exit {
         }
         Err(error) => {
             let hint = match error.kind() {
+                _ if arguments.file.is_dir() => "this is a folder: name a file in it",
                 ErrorKind::AlreadyExists => {
                     "`countersign init -` prints the starter; `--force` writes over what is there"
                 }

@@ -9,11 +9,11 @@ use crate::cli::arguments::Arguments;
 use crate::cli::{Exit, complain, print, tell};
 
 pub(super) fn run(verb: Option<&str>) -> Exit {
-    let mut program = Arguments::command();
+    let mut program = Arguments::command().disable_help_subcommand(true); // it has no page
     program.build(); // gives verbs their full names
     let page = match verb {
         None => page(&program),
-        Some(verb) => match program.find_subcommand(verb) {
+        Some(verb) => match verb.split([' ', '-']).try_fold(&program, Command::find_subcommand) {
             Some(verb) => plain(verb),
             None => {
                 tell(format_args!(
@@ -89,7 +89,10 @@ const EXIT_STATUS: [(&str, &str); 5] = [
 ];
 
 const FILES: [(&str, &str); 2] = [
-    ("./countersign.toml", "The configuration, unless --config or COUNTERSIGN_CONFIG name it."),
+    (
+        "./countersign.toml",
+        "The configuration, unless --config, COUNTERSIGN_CONFIG or COUNTERSIGN_CONFIG_TOML give it.",
+    ),
     ("/etc/countersign/countersign.toml", "The configuration where there is none of the above."),
 ];
 
@@ -98,7 +101,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("COUNTERSIGN_CONFIG_TOML", "The whole configuration, for images without a shell."),
     (
         "COUNTERSIGN_KEY, COUNTERSIGN_TABLE__KEY",
-        "Any key of the file, with two underscores between levels.",
+        "Any key of the file but routes, with two underscores between levels.",
     ),
     ("AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, ...", "As the AWS CLI reads them."),
 ];

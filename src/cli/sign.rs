@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::arguments::Sign;
+use crate::cli::arguments::{Sign, Signing};
 use crate::cli::credentials::{self, loaded};
 use crate::cli::request::{Mistyped, to_one_target};
 use crate::cli::shell::quoted;
@@ -21,6 +21,11 @@ use crate::credentials::Stores;
 use crate::proxy::{Rejection, choose};
 use crate::routing::host;
 use crate::sigv4::{PayloadHash, Signer, Unsigned};
+
+/// A flag that would have changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is for the URL of a target; this is signed as the route table says")]
+struct PassedOver(&'static str);
 
 /// A request that is about to be signed, and who signs it.
 struct Subject {
@@ -69,9 +74,20 @@ fn subject(arguments: &Sign, environment: Environment) -> Result<Subject, Exit> 
         complain(&Mistyped::Url(url.clone()), Some("write a path, or a target's URL"));
         return Err(Exit::Usage);
     };
-    if url.scheme_str() == Some("https") {
-        let (config, stores) = to_one_target(url, &arguments.signing, environment)?;
-        return of_table(&config, stores, &request, None);
+    match url.scheme_str() {
+        Some("https") => {
+            let (config, stores) = to_one_target(url, &arguments.signing, environment)?;
+            return of_table(&config, stores, &request, None);
+        }
+        Some("http") | None => {}
+        Some(_) => return Err(Mistyped::Url(url.clone()).exit()),
+    }
+    let Signing { region, service, profile } = &arguments.signing;
+    let flags = [("--region", region), ("--service", service), ("--profile", profile)];
+    if let Some((flag, _)) = flags.into_iter().find(|(_, value)| value.is_some()) {
+        let hint = "the target of a route has its own; or sign the target's URL, which is https";
+        complain(&PassedOver(flag), Some(hint));
+        return Err(Exit::Usage);
     }
     let inputs = inputs(arguments.file.config.clone(), environment);
     let config = load(&inputs).map_err(|problems| refuse(&problems))?;

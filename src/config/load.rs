@@ -1,6 +1,7 @@
 //! Finds the file and merges: defaults < file < environment < flags. The process's environment
 //! and its folder are arguments.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Value};
@@ -159,7 +160,11 @@ impl File {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let message = format!("`{name}` cannot be read: {error}");
-            Problems::one(named, message, "name a file that is there and that this user may read")
+            let hint = match error.kind() {
+                ErrorKind::InvalidData => "save it as UTF-8",
+                _ => "name a file that is there and that this user may read",
+            };
+            Problems::one(named, message, hint)
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(Self { name, text: Some(text), path: Some(path.to_owned()), folder })

@@ -38,6 +38,8 @@ fn init_prints_the_starter_where_the_file_is_a_dash() {
     assert_eq!(std::fs::read_dir(program.path()).unwrap().count(), 0);
     let ran = program.run(&["init", "no/such/folder.toml"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
+    let ran = program.run(&["init", ".", "--force"]);
+    assert!(ran.err.contains("\n  hint: this is a folder: "), "{ran:?}");
 }
 
 /// Each line that begins with `# ` and a key or a table is one that somebody may switch on.
@@ -102,5 +104,12 @@ fn man_prints_a_page_of_the_program_and_of_each_verb() {
     let page = program.run(&["man", "health"]);
     assert_eq!(page.code, Some(0), "{page:?}");
     assert!(page.out.contains(".TH COUNTERSIGN-HEALTH 1"), "{}", page.out);
-    assert_eq!(program.run(&["man", "no-such-verb"]).code, Some(1));
+    for page in ["import-openapi", "import openapi"] {
+        let page = program.run(&["man", page]);
+        assert!(page.out.contains(".TH COUNTERSIGN-IMPORT-OPENAPI 1"), "{page:?}");
+        assert!(page.out.contains("stage\\-variable"), "{}", page.out);
+    }
+    for none in ["no-such-verb", "import-nothing", "help"] {
+        assert_eq!(program.run(&["man", none]).code, Some(1), "{none}");
+    }
 }

@@ -161,6 +161,8 @@ fn what_is_neither_a_path_nor_a_url_ends_with_2() {
         &["explain", "GET", "orders.example"][..],
         &["sign", "GET", "orders.example"],
         &["sign", "GET", "/orders/7", "-H", "nothing"],
+        &["sign", "GET", "/orders/7", "--profile", "other"],
+        &["sign", "GET", "ftp://orders.example/7"],
         &["emulate", "--invoke", "localhost:9000"],
         &["emulate", "--invoke", "https://localhost:9000"],
     ] {

@@ -96,7 +96,15 @@ async fn in_region(
             Ok(Ok(config)) => urls.learn(&config),
             Ok(Err(why)) => lost.push(format!("`{}`: {why}", function.id)),
             Err(rejection) => {
-                outcome = Err(failed(&rejection, Some(rejection.hint())));
+                let asked = format!(
+                    "this is Lambda's own API, at {endpoint}: look at the region, and at \
+                     AWS_ENDPOINT_URL_LAMBDA"
+                );
+                let hint = match rejection {
+                    Rejection::Connect(_) => &asked,
+                    _ => rejection.hint(),
+                };
+                outcome = Err(failed(&rejection, Some(hint)));
                 break;
             }
         }

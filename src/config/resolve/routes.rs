@@ -86,7 +86,7 @@ fn beside(target: &Entry<'_>, routes: &Entry<'_>) {
             "the routes are not used, for one target takes everything",
             "leave the target out to use them",
         ));
-    } else {
+    } else if !target.is_table() {
         target.problem(Wrong::new(
             "a `target` takes everything, and there are `[[routes]]` too",
             "write `target` in each route",
@@ -97,6 +97,10 @@ fn beside(target: &Entry<'_>, routes: &Entry<'_>) {
 /// `countersign TARGET`.
 fn catch_all(entry: &Entry<'_>, targets: &Targets<'_>, timeouts: &ExchangeTimeouts) -> Read {
     let rule = Rule { host: None, path: PathPattern::Everything, methods: Vec::new() };
+    if entry.is_table() {
+        entry.problem(Wrong::new("this is a table", "did you mean `targets`?"));
+        return Read { named: None, made: None };
+    }
     let route = targets.of(entry).map(|target| Route {
         name: target.name.clone(),
         rewrite: Rewrite::Keep,
