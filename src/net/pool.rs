@@ -81,15 +81,17 @@ impl<B> Connection<B> {
     /// whether it has come to its end. Where the target takes nothing for so long, nothing else would
     /// give it up: no bytes are awaited, of the target or of the client.
     async fn comes_to_rest(&mut self, stall: Duration) -> bool {
-        let (mut stuck, mut since) = (None, Instant::now());
+        let pause = LOOK.min(stall);
+        // Looks are counted, and no time: a process that was frozen has not looked.
+        let (mut stuck, mut quiet) = (None, Duration::ZERO);
         loop {
-            if let Ok(ready) = timeout(LOOK.min(stall), self.sender.ready()).await {
+            if let Ok(ready) = timeout(pause, self.sender.ready()).await {
                 return ready.is_ok();
             }
             let now = self.written.stuck_at();
-            if now.is_none() || now != stuck {
-                (stuck, since) = (now, Instant::now());
-            } else if since.elapsed() >= stall {
+            quiet = if now.is_some() && now == stuck { quiet + pause } else { Duration::ZERO };
+            stuck = now;
+            if quiet >= stall {
                 self.task.abort();
                 return false;
             }

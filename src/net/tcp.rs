@@ -1,7 +1,7 @@
 //! A TCP connection that counts what is [`Written`], and on which a single buffer leaves by `send`:
 //! TLS hands its records over as a list of one, and the kernel takes longer over a `writev`.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// A TCP connection.
@@ -30,6 +31,8 @@ struct Progress {
     is_stuck: AtomicBool,
     /// Wakes who reads and writes.
     driver: OnceLock<Waker>,
+    /// Whether the next write shall ask the kernel, whatever is known of the socket.
+    nudged: AtomicBool,
 }
 
 impl Written {
@@ -50,6 +53,7 @@ impl Written {
 
     /// Has that task look whether there is anything to do.
     pub(super) fn nudge(&self) {
+        self.0.nudged.store(true, Ordering::Relaxed);
         if let Some(driver) = self.0.driver.get() {
             driver.wake_by_ref();
         }
@@ -71,6 +75,27 @@ impl Tcp {
 
     pub(super) fn written(&self) -> &Written {
         &self.written
+    }
+
+    /// What became of a write, once the kernel was asked for sure where that is due. It calls a
+    /// socket writable only once a third of what it holds has left.
+    fn settle(
+        &self,
+        written: Poll<io::Result<usize>>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let is_due = || self.written.0.nudged.swap(false, Ordering::Relaxed);
+        let written = match bufs.iter().find(|buf| !buf.is_empty()) {
+            Some(first) if written.is_pending() && is_due() => {
+                match SockRef::from(self.stream.inner()).send(first) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+                    ended => Poll::Ready(ended),
+                }
+            }
+            _ => written,
+        };
+        self.written.note(&written);
+        written
     }
 
     #[cfg(test)]
@@ -102,8 +127,7 @@ impl Write for Tcp {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written.note(&written);
-        written
+        self.settle(written, &[IoSlice::new(buf)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,7 +151,6 @@ impl Write for Tcp {
             [only] => Pin::new(&mut self.stream).poll_write(cx, only),
             several => Pin::new(&mut self.stream).poll_write_vectored(cx, several),
         };
-        self.written.note(&written);
-        written
+        self.settle(written, bufs)
     }
 }

@@ -33,8 +33,8 @@ const GONE: Duration =
 
 const SPARE: Duration = Duration::from_millis(100);
 
-/// What an address is given at least, where the deadline has it twice: by then a lost packet has
-/// been sent once more. TLS takes as long again, so that what needs over half of it comes too late.
+/// What an address is given at least, where the deadline has it twice: longer than any way there and
+/// back. TLS takes as long again, so that what needs over half of the deadline comes too late.
 const SHARE: Duration = Duration::from_secs(1);
 
 /// Opens TCP connections.

@@ -312,12 +312,15 @@ async fn an_upload_that_the_target_takes_slowly_goes_on() {
     let stall = Duration::from_secs(2);
     let (mut connection, mut stream) = answered_amid_an_upload().await;
     let reading = async {
-        let mut taken = vec![0; UPLOAD / 6];
-        for _ in 0..6 {
-            tokio::time::sleep(stall / 4).await;
-            soon(stream.read_exact(&mut taken)).await.unwrap();
+        let (mut taken, mut left) = (vec![0; 256 << 10], UPLOAD);
+        while left > 0 {
+            // Far less than makes the socket writable, for longer than it may take nothing.
+            if left > UPLOAD - 6 * taken.len() {
+                tokio::time::sleep(stall / 4).await;
+            }
+            let most = taken.len().min(left);
+            left -= soon(stream.read_exact(&mut taken[..most])).await.unwrap();
         }
-        soon(stream.read_exact(&mut taken[..UPLOAD % 6])).await.unwrap();
     };
     let (rests, ()) = tokio::join!(soon(connection.comes_to_rest(stall)), reading);
     assert!(rests);
