@@ -6,7 +6,7 @@ mod role;
 pub mod source;
 pub mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ pub use failure::Failure;
 pub use store::{Status, Store, Unavailable};
 
 use crate::clock::Clock;
-use crate::config::{Config, CredentialsSource, Target};
+use crate::config::{Config, CredentialsSource, Target, Upstream};
 use crate::credentials::role::AssumedRole;
 use crate::credentials::source::{Chain, Environment, Fixed, Sdk, Source};
 use crate::net::{Connector, SetupError};
@@ -30,7 +30,14 @@ pub struct Stores {
     /// What roles are assumed with, where no target signs with it.
     bases: Arc<Vec<(CredentialsSource, Store)>>,
     /// How the sources open connections; none where they open none.
-    way: Option<watch::Sender<Connector>>,
+    way: Option<Way>,
+}
+
+/// How connections are opened, and what of a configuration that depends on.
+#[derive(Clone, Debug)]
+struct Way {
+    connector: watch::Sender<Connector>,
+    of: (Upstream, Duration),
 }
 
 impl Stores {
@@ -49,7 +56,7 @@ impl Stores {
     }
 
     /// The stores of another configuration; a source that was there keeps its store, with what is in
-    /// it, and is reached as this configuration says from now on.
+    /// it. It is reached as this configuration says from its next load on; the region of STS stays.
     ///
     /// # Errors
     ///
@@ -60,14 +67,12 @@ impl Stores {
         environment: &[(String, String)],
         clock: &Clock,
     ) -> Result<Self, SetupError> {
-        let connector = Connector::new(config)?;
-        let way = self.way.clone().unwrap_or_else(|| watch::Sender::new(connector.clone()));
-        way.send_replace(connector);
+        let way = self.way(config)?;
         let environment = Environment::of(environment);
         let sdk = |target: &Target| Sdk {
             profile: target.credentials.profile.clone(),
             region: target.scope.region.clone(),
-            way: way.subscribe(),
+            way: Mutex::new(way.connector.subscribe()),
         };
         // Without a role: with what a target signs, or with what its role is assumed.
         let base = |target: &Target| {
@@ -102,6 +107,19 @@ impl Stores {
             of_targets.push((source.clone(), store));
         }
         Ok(Self { of_targets: Arc::new(of_targets), bases: Arc::new(bases), way: Some(way) })
+    }
+
+    /// The way of a configuration; where it is another one, the sources learn of it.
+    fn way(&self, config: &Config) -> Result<Way, SetupError> {
+        let of = (config.upstream.clone(), config.timeouts.connect);
+        match &self.way {
+            Some(way) if way.of == of => Ok(way.clone()),
+            Some(Way { connector, .. }) => {
+                connector.send_replace(Connector::new(config)?);
+                Ok(Way { connector: connector.clone(), of })
+            }
+            None => Ok(Way { connector: watch::Sender::new(Connector::new(config)?), of }),
+        }
     }
 
     /// Every source of `config` gives these credentials.

@@ -30,6 +30,7 @@ pub(super) struct AssumedRole {
 impl Source for AssumedRole {
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
+            self.sdk.load_begins();
             self.base.answered(BASE).await;
             match self.base.get(Duration::ZERO).await {
                 Ok(base) => {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
@@ -124,6 +125,7 @@ impl Source for Chain {
 
     fn load(&self) -> Loading<'_> {
         Box::pin(async move {
+            self.sdk.load_begins();
             let asked = match &self.sdk.profile {
                 None => self.ask_chain().await,
                 Some(profile) => self.ask_profile(profile).await,
@@ -159,25 +161,34 @@ impl Chain {
 }
 
 /// How the SDK reaches AWS.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Sdk {
     /// The profile whose region and endpoints count, if one was named.
     pub(super) profile: Option<String>,
     /// The region whose STS is asked where neither environment nor profile names one.
     pub(super) region: String,
-    /// How connections are opened; a reload may change it.
-    pub(super) way: watch::Receiver<Connector>,
+    /// How connections are opened; a reload may change it. What was there when the last load began
+    /// counts as seen.
+    pub(super) way: Mutex<watch::Receiver<Connector>>,
 }
 
 impl Sdk {
-    fn connector(&self) -> Connector {
-        self.way.borrow().clone()
+    fn way(&self) -> MutexGuard<'_, watch::Receiver<Connector>> {
+        self.way.lock().expect("nothing panics while it is held")
     }
 
-    /// Ends when connections are opened in another way.
+    fn connector(&self) -> Connector {
+        self.way().borrow().clone()
+    }
+
+    /// A load begins: to be called first, whatever it needs the way for.
+    pub(super) fn load_begins(&self) {
+        self.way().mark_unchanged();
+    }
+
+    /// Ends when connections are opened in another way than when the last load began.
     pub(super) async fn way_changes(&self) {
-        let mut way = self.way.clone();
-        way.mark_unchanged();
+        let mut way = self.way().clone();
         if way.changed().await.is_err() {
             std::future::pending().await // nobody is left to change it
         }
@@ -210,4 +221,33 @@ pub(super) fn loaded(given: &Credentials) -> Result<Loaded, BoxError> {
     let credentials =
         SigningCredentials::new(given.access_key_id(), secret, given.session_token())?;
     Ok(Loaded { credentials, expires: given.expiry() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::config::load::{Inputs, load};
+
+    #[test]
+    fn another_way_is_heard_of_once_since_the_last_load_began() {
+        let text = "[[routes]]\ntarget = \"https://abc.lambda-url.us-east-1.on.aws\"\n".to_owned();
+        let environment = vec![("COUNTERSIGN_CONFIG_TOML".to_owned(), text)];
+        let config = load(&Inputs { environment, ..Inputs::default() }).unwrap();
+        let connector = Connector::new(&config).unwrap();
+        let sender = watch::Sender::new(connector.clone());
+        let (profile, region) = (None, "us-east-1".to_owned());
+        let sdk = Sdk { profile, region, way: Mutex::new(sender.subscribe()) };
+        sdk.load_begins();
+        assert_eq!(sdk.way_changes().now_or_never(), None);
+        sender.send_replace(connector); // amid the load
+        assert_eq!(sdk.way_changes().now_or_never(), Some(()));
+        sdk.load_begins();
+        assert_eq!(sdk.way_changes().now_or_never(), None);
+        drop(sender);
+        assert_eq!(sdk.way_changes().now_or_never(), None, "nobody is left to change it");
+    }
 }

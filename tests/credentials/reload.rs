@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 
@@ -42,7 +42,7 @@ fn credentials_are_kept_where_their_source_is_down() {
 #[test]
 fn a_program_that_takes_long_is_not_started_beside_itself() {
     let setup = Setup::new();
-    let program = format!("echo >> {}; sleep 15", setup.path("started"));
+    let program = format!("echo >> {}; sleep 60", setup.path("started"));
     let setup = setup.file("program", &program);
     let process = format!("[default]\ncredential_process = sh {}\n", setup.path("program"));
     let running = setup.file(".aws/config", &process).start();
@@ -55,26 +55,42 @@ fn a_program_that_takes_long_is_not_started_beside_itself() {
     running.stop();
 }
 
+/// The first line of what comes next to a proxy that lets nobody through.
+fn asked_for(proxy: &TcpListener) -> String {
+    proxy.set_nonblocking(true).unwrap();
+    let until = Instant::now() + LIMIT;
+    let client = loop {
+        match proxy.accept() {
+            Ok((client, _)) => break client,
+            Err(error) => assert!(Instant::now() < until, "nobody comes: {error}"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    client.set_nonblocking(false).unwrap();
+    let mut line = String::new();
+    BufReader::new(client).read_line(&mut line).unwrap();
+    line
+}
+
 #[test]
 fn sources_are_reached_in_the_other_way_too() {
     let proxies = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let by = |proxy: &TcpListener| format!("proxy = \"http://{}\"", proxy.local_addr().unwrap());
-    let asked_for = |proxy: &TcpListener| {
-        let mut line = String::new();
-        BufReader::new(proxy.accept().unwrap().0).read_line(&mut line).unwrap();
-        line
-    };
     let setup = Setup::new().with_keys();
     let role = "credentials.assume_role.arn = \"arn:aws:iam::111122223333:role/one\"\n";
     let config = format!("upstream = {{ {} }}\n{role}{}", by(&proxies[0]), setup.config);
     let running = Setup { config, ..setup }.start();
     let connect = "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1\r\n";
     assert_eq!(asked_for(&proxies[0]), connect);
-    thread::scope(|scope| {
-        scope.spawn(|| while asked_for(&proxies[0]) == connect {}); // until one comes that is no client
-        reach_otherwise(&running, &by(&proxies[1]));
-        assert_eq!(asked_for(&proxies[1]), connect);
-        drop(std::net::TcpStream::connect(proxies[0].local_addr().unwrap()));
-    });
+    let [before, after] = proxies;
+    let otherwise = by(&after);
+    thread::spawn(move || {
+        loop {
+            let _ = before.accept();
+            thread::sleep(Duration::from_millis(10));
+        }
+    }); // it has refused, and does so again
+    reach_otherwise(&running, &otherwise);
+    assert_eq!(asked_for(&after), connect);
     running.stop();
 }
