@@ -238,9 +238,11 @@ impl Client {
         &self.0.stop
     }
 
-    /// Whether the next thing that may come is a head.
+    /// Whether the next thing that may come is a head. The body of an earlier request may still be
+    /// on its way to the target, but has come.
     pub(super) fn is_between(&self) -> bool {
-        self.0.between.load(Ordering::Relaxed) && self.0.passing.load(Ordering::Relaxed) == 0
+        let passing = self.0.passing.load(Ordering::Relaxed);
+        self.0.between.load(Ordering::Relaxed) && (passing == 0 || passing != self.begun())
     }
 
     pub(super) fn last_ended(&self) -> Instant {

@@ -448,7 +448,7 @@ async fn a_client_that_leaves_amid_a_streamed_body_breaks_the_send() {
 #[tokio::test]
 async fn an_upload_that_outlives_its_answer_is_no_slow_head() {
     let target = Target::bind().await;
-    let limits = "[timeouts]\nheader_read = \"1s\"\nclient_idle = \"1s\"\nbody_read = \"10s\"\n";
+    let limits = "[timeouts]\nheader_read = \"1s\"\nclient_idle = \"10s\"\nbody_read = \"10s\"\n";
     let setup = Setup::to(target.address()).tables(limits).route("payload = \"client-digest\"");
     let proxy = setup.start().await;
     let body = [b'x'; 16];
