@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::*;
 
@@ -46,51 +46,37 @@ fn a_program_that_takes_long_is_not_started_beside_itself() {
     let setup = setup.file("program", &program);
     let process = format!("[default]\ncredential_process = sh {}\n", setup.path("program"));
     let running = setup.file(".aws/config", &process).start();
-    let started = || fs::read_to_string(running.home.path().join("started")).unwrap_or_default();
-    while started().is_empty() {
-        thread::sleep(Duration::from_millis(20));
-    }
     reach_otherwise(&running, "idle = \"5s\"");
-    assert_eq!(started().lines().count(), 1);
+    let started = fs::read_to_string(running.home.path().join("started")).unwrap();
+    assert_eq!(started.lines().count(), 1);
     running.stop();
 }
 
-/// The first line of what comes next to a proxy that lets nobody through.
-fn asked_for(proxy: &TcpListener) -> String {
-    proxy.set_nonblocking(true).unwrap();
-    let until = Instant::now() + LIMIT;
-    let client = loop {
-        match proxy.accept() {
-            Ok((client, _)) => break client,
-            Err(error) => assert!(Instant::now() < until, "nobody comes: {error}"),
+/// A proxy that lets nobody through: its address, and the first line of each that comes.
+fn proxy() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut line = String::new();
+            let _ = BufReader::new(client.unwrap()).read_line(&mut line);
+            let _ = tell.send(line); // nobody may listen any more
         }
-        thread::sleep(Duration::from_millis(10));
-    };
-    client.set_nonblocking(false).unwrap();
-    let mut line = String::new();
-    BufReader::new(client).read_line(&mut line).unwrap();
-    line
+    });
+    (url, told)
 }
 
 #[test]
 fn sources_are_reached_in_the_other_way_too() {
-    let proxies = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let by = |proxy: &TcpListener| format!("proxy = \"http://{}\"", proxy.local_addr().unwrap());
+    let ((before, first), (after, then)) = (proxy(), proxy());
     let setup = Setup::new().with_keys();
     let role = "credentials.assume_role.arn = \"arn:aws:iam::111122223333:role/one\"\n";
-    let config = format!("upstream = {{ {} }}\n{role}{}", by(&proxies[0]), setup.config);
+    let config = format!("upstream = {{ proxy = \"{before}\" }}\n{role}{}", setup.config);
     let running = Setup { config, ..setup }.start();
     let connect = "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1\r\n";
-    assert_eq!(asked_for(&proxies[0]), connect);
-    let [before, after] = proxies;
-    let otherwise = by(&after);
-    thread::spawn(move || {
-        loop {
-            let _ = before.accept();
-            thread::sleep(Duration::from_millis(10));
-        }
-    }); // it has refused, and does so again
-    reach_otherwise(&running, &otherwise);
-    assert_eq!(asked_for(&after), connect);
+    assert_eq!(first.recv_timeout(LIMIT).unwrap(), connect);
+    reach_otherwise(&running, &format!("proxy = \"{after}\""));
+    assert_eq!(then.recv_timeout(LIMIT).unwrap(), connect);
     running.stop();
 }
