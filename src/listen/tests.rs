@@ -136,3 +136,22 @@ fn the_end_of_one_upload_says_nothing_of_the_next() {
     client.upload().is_read();
     assert!(!client.is_sending());
 }
+
+#[test]
+fn a_body_that_is_passed_on_keeps_a_head_from_being_awaited_while_it_is_of_the_last_request() {
+    let client = Client::new(Peer::Unix, Stop::default());
+    let with_a_body = Request::new(Full::new(Bytes::from_static(b"body")));
+    client.request_begins(&with_a_body);
+    let passing = client.pass_on();
+    client.request_ends();
+    assert!(!client.is_between(), "its answer has left, and it is still coming");
+    client.request_begins(&Request::new(Full::new(Bytes::new())));
+    assert!(!client.is_between());
+    client.request_ends();
+    assert!(client.is_between(), "the body before has come, whoever still takes it");
+    let last = client.pass_on();
+    drop(passing);
+    assert!(!client.is_between(), "that was of an earlier one");
+    drop(last);
+    assert!(client.is_between());
+}
